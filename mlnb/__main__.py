@@ -1,0 +1,6 @@
+"""`python -m mlnb`: the command line."""
+
+from mlnb.cli import main
+
+if __name__ == "__main__":
+    main()
