@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from mlnb.tracking.setup import state as state
 
 __version__ = "0.1.0"
-__all__ = sorted(HOME)
 
 
 def __getattr__(name: str) -> Any:
