@@ -138,6 +138,8 @@ def test_check_lists_and_runs(shell):
     assert "MLN-D001" in repr(listing) and "MLN-E001" in listing._repr_html_()
     report = run(shell, "%check MLN-D001 MLN-D004 ref cur")
     assert {r.code for r in report.results} == {"MLN-D001", "MLN-D004"}
+    asked = run(shell, "%check MLN-D006 MLN-D007 ref cur")
+    assert asked.status in ("warn", "fail") and {r.code for r in asked.results} == {"MLN-D006", "MLN-D007"}
     every = run(shell, "%check ref cur")
     assert {"MLN-D000", "MLN-D001", "MLN-D002"} <= {r.code for r in every.results}
 
