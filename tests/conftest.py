@@ -1,4 +1,4 @@
-"""Fixtures for all tests: real data, a workspace of one's own, and a process environment that touches nothing outside."""
+"""Fixtures for all tests: real data, and workspaces of one's own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("MLNB_DATA", ROOT.parent / "shared" / "data"))
-MARKS = {"gpu": "no GPU on this machine"}
 
-for _name, _value in {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}.items():
+for _name, _value in {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "0",
+}.items():
     os.environ.setdefault(_name, _value)
 
 

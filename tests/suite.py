@@ -31,12 +31,16 @@ class Outcome:
 
 
 def sh(*argv: str, **environment: str) -> tuple[int, str]:
-    done = subprocess.run(argv, cwd=ROOT, env={**os.environ, **environment}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run(
+        argv, cwd=ROOT, env={**os.environ, **environment}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     return done.returncode, done.stdout
 
 
 def digests(*folders: str) -> dict[Path, str]:
-    files = [p for f in folders for p in (ROOT / f).rglob("*") if p.suffix in (".py", ".ipynb", ".json") and p.is_file()]
+    files = [
+        p for f in folders for p in (ROOT / f).rglob("*") if p.suffix in (".py", ".ipynb", ".json") and p.is_file()
+    ]
     return {p: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
@@ -49,7 +53,13 @@ def unchanged(folders: tuple[str, ...], *commands: tuple[str, ...]) -> Outcome:
             return Outcome(failed=1, said=said)
     after = digests(*folders)
     moved = sorted(str(p.relative_to(ROOT)) for p in {*before, *after} if before.get(p) != after.get(p))
-    return Outcome(failed=1, said="out of step, written anew now (run `make export` before committing): " + ", ".join(moved)) if moved else Outcome(passed=1)
+    return (
+        Outcome(
+            failed=1, said="out of step, written anew now (run `make export` before committing): " + ", ".join(moved)
+        )
+        if moved
+        else Outcome(passed=1)
+    )
 
 
 def export() -> Outcome:
@@ -72,9 +82,16 @@ def notebooks() -> Outcome:
 
 
 def pytest(long: bool) -> Outcome:
-    argv = [sys.executable, "-m", "pytest", "--durations=15", "-p", "no:cacheprovider"] + ([] if long else ["-m", "not long"])
+    argv = [sys.executable, "-m", "pytest", "--durations=15", "-p", "no:cacheprovider"] + (
+        [] if long else ["-m", "not long"]
+    )
     code, said = sh(*argv)
-    counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|errors?|skipped|deselected)", said.splitlines()[-1] if said else "")}
+    counts = {
+        word: int(n)
+        for n, word in re.findall(
+            r"(\d+) (passed|failed|errors?|skipped|deselected)", said.splitlines()[-1] if said else ""
+        )
+    }
     failed = counts.get("failed", 0) + counts.get("error", 0) + counts.get("errors", 0)
     return Outcome(counts.get("passed", 0), failed or int(code != 0), counts.get("skipped", 0), said)
 
@@ -120,7 +137,8 @@ def main() -> int:
         outcome = stage()
         if outcome.said:
             print(outcome.said.rstrip(), flush=True)
-        print(f"{name}: {outcome.passed} passed, {outcome.failed} failed, {outcome.skipped} skipped in {time.monotonic() - began:.0f} s\n", flush=True)
+        counts = f"{outcome.passed} passed, {outcome.failed} failed, {outcome.skipped} skipped"
+        print(f"{name}: {counts} in {time.monotonic() - began:.0f} s\n", flush=True)
         total = Outcome(total.passed + outcome.passed, total.failed + outcome.failed, total.skipped + outcome.skipped)
     print(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
     return int(total.failed > 0)

@@ -23,7 +23,9 @@ def test_rule_holds(rule):
 def project(tmp_path):
     """A copy of what the rules read."""
     for name in ("nbs", "mlnb"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
+        shutil.copytree(
+            ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+        )
     for name in ("settings.ini", "environment.yml", "pyproject.toml", "requirements.lock"):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
@@ -39,7 +41,9 @@ def test_upward_import_is_noticed(project):
 
 
 def test_upward_import_in_a_function_is_noticed(project):
-    append(project / "mlnb/drifting/stats.py", "\ndef late():\n    from ..tracking.run import track\n    return track\n")
+    append(
+        project / "mlnb/drifting/stats.py", "\ndef late():\n    from ..tracking.run import track\n    return track\n"
+    )
     assert any("drifting.stats imports tracking.run" in f for f in architecture.order_of_rooms(project))
 
 
@@ -79,7 +83,10 @@ def test_environment_out_of_step_is_noticed(project):
     append(project / "environment.yml", "  - pandas=2.2\n")
     lock = (project / "requirements.lock").read_text()
     (project / "requirements.lock").write_text(lock.replace("\npapermill==", "\nother=="))
-    assert architecture.environment_in_step(project) == ["environment.yml names pandas=2.2", "requirements.lock does not pin papermill"]
+    assert architecture.environment_in_step(project) == [
+        "environment.yml names pandas=2.2",
+        "requirements.lock does not pin papermill",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +124,10 @@ def test_import_loads_no_third_party_module():
 
 
 def test_extension_loads_only_ipython():
-    code = "import IPython; from IPython.core.interactiveshell import InteractiveShell as S\nshell = S.instance()\n" + LOADED
+    code = (
+        "import IPython; from IPython.core.interactiveshell import InteractiveShell as S\nshell = S.instance()\n"
+        + LOADED
+    )
     assert set(json.loads(python(code % 'shell.run_line_magic("load_ext", "mlnb")'))) <= {"IPython"}
 
 

@@ -33,7 +33,9 @@ def shell(bare_workspace):
 def files(bare_workspace):
     """Data files, good and bad, in the working directory."""
     rng = np.random.default_rng(0)
-    good = pd.DataFrame({"age": rng.normal(40, 9, 300), "job": rng.choice(["a", "b"], 300), "income": rng.integers(0, 2, 300)})
+    good = pd.DataFrame(
+        {"age": rng.normal(40, 9, 300), "job": rng.choice(["a", "b"], 300), "income": rng.integers(0, 2, 300)}
+    )
     root = bare_workspace.root
     good.to_csv(root / "good.csv", index=False)
     (root / "empty.csv").write_text("")
@@ -93,10 +95,23 @@ MISSING = [
 
 @pytest.mark.parametrize("name, said", MISSING, ids=[n for n, _ in MISSING])
 def test_missing_and_unusable_files(name, said, files, shell, capsys):
-    same_everywhere(said, 3, lambda: mlnb.drift("good.csv", name), f"%drift good.csv {name}", ["drift", "good.csv", name], shell, capsys)
+    same_everywhere(
+        said,
+        3,
+        lambda: mlnb.drift("good.csv", name),
+        f"%drift good.csv {name}",
+        ["drift", "good.csv", name],
+        shell,
+        capsys,
+    )
 
 
-TARGETS = [("incme", "Did you mean 'income'"), ("Income", "Did you mean 'income'"), ("zzz", "There are"), ("", "There are")]
+TARGETS = [
+    ("incme", "Did you mean 'income'"),
+    ("Income", "Did you mean 'income'"),
+    ("zzz", "There are"),
+    ("", "There are"),
+]
 
 
 @pytest.mark.parametrize("target, said", TARGETS, ids=["typo", "case", "unknown", "empty"])
@@ -191,16 +206,33 @@ SETTINGS = [
 @pytest.mark.parametrize("text, said", SETTINGS, ids=["key", "section", "type", "range", "order", "syntax", "whole"])
 def test_settings(text, said, files, shell, capsys, bare_workspace):
     (bare_workspace.root / "settings.ini").write_text("[mlnb]\nworkspace = true\n" + text)
-    same_everywhere(said, 2, lambda: mlnb.drift("good.csv", "good.csv"), "%drift good.csv good.csv", ["drift", "good.csv", "good.csv"], shell, capsys)
+    same_everywhere(
+        said,
+        2,
+        lambda: mlnb.drift("good.csv", "good.csv"),
+        "%drift good.csv good.csv",
+        ["drift", "good.csv", "good.csv"],
+        shell,
+        capsys,
+    )
 
 
 @pytest.mark.parametrize(
-    "name, value", [("DRIFT__PSI_WARN", "x"), ("DRIFT__PSI_WRAN", "1"), ("DRFIT__PSI_WARN", "1"), ("EVALUATE__CONFIDENCE", "95")]
+    "name, value",
+    [("DRIFT__PSI_WARN", "x"), ("DRIFT__PSI_WRAN", "1"), ("DRFIT__PSI_WARN", "1"), ("EVALUATE__CONFIDENCE", "95")],
 )
 def test_settings_from_the_environment(name, value, files, shell, capsys, monkeypatch):
     monkeypatch.setenv(f"MLNB_{name}", value)
     said = f"environment variable MLNB_{name}"
-    same_everywhere(said, 2, lambda: mlnb.drift("good.csv", "good.csv"), "%drift good.csv good.csv", ["drift", "good.csv", "good.csv"], shell, capsys)
+    same_everywhere(
+        said,
+        2,
+        lambda: mlnb.drift("good.csv", "good.csv"),
+        "%drift good.csv good.csv",
+        ["drift", "good.csv", "good.csv"],
+        shell,
+        capsys,
+    )
 
 
 PARAMETERS = [
@@ -280,9 +312,7 @@ TRAIN = {
 QUICK = ("wrong target", "one row")
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.long) for n in TRAIN]
-)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.long) for n in TRAIN])
 def test_train_ends_failed_with_one_line(name, files, capsys):
     good = pd.read_csv("good.csv")
     good.head(1).to_csv("one.csv", index=False)

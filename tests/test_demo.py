@@ -68,7 +68,10 @@ def test_the_quiet_window_is_quiet_and_july_is_not(in_demo):
     assert trained.kind == "train" and judged.ok and trained.ok and quiet.ok
     assert {r.status for r in quiet.results if r.code[4] in "DM"} <= {"pass", "skipped", "not_applicable"}
     assert {r.subject for r in july.results if r.code == "MLN-D001" and r.status == "fail"} >= {"temp", "dewp"}
-    dropped = {name: next(r for r in report.results if r.code == "MLN-E010") for name, report in (("quiet", quiet), ("july", july))}
+    dropped = {
+        name: next(r for r in report.results if r.code == "MLN-E010")
+        for name, report in (("quiet", quiet), ("july", july))
+    }
     assert dropped["quiet"].status == "pass" and dropped["july"].status == "fail" and dropped["july"].value > 0.2
     large = next(r for r in july.results if r.code == "MLN-E004")
     assert large.value < -0.05 and large.status in ("warn", "fail")
@@ -114,7 +117,13 @@ def test_the_published_schema_is_the_code_s(in_demo):
     assert json.loads(static_text("report.schema.json")) == json.loads(json.dumps(schema()))
     stored = json.loads(next(iter(folders(in_demo).values())).joinpath("report.json").read_text())
     validator = jsonschema.Draft202012Validator(schema())
-    for damage in ({"version": 2}, {"kind": 3}, {"results": [{}]}, {"extra": 1}, {"results": [{**stored["results"][0], "status": "ok"}]}):
+    for damage in (
+        {"version": 2},
+        {"kind": 3},
+        {"results": [{}]},
+        {"extra": 1},
+        {"results": [{**stored["results"][0], "status": "ok"}]},
+    ):
         assert list(validator.iter_errors({**stored, **damage})), damage
 
 
@@ -128,7 +137,12 @@ def test_the_training_run_reads_back_field_by_field(in_demo):
     run = api.get_run(row.run_id)
     params, metrics, tags = run.data.params, run.data.metrics, run.data.tags
     assert run.info.status == "FINISHED" and run.info.run_name == "Train on January to March"
-    assert {"data": "demo:flights", "metric": "log_loss", "seed": "0", "inferred.target": "late"}.items() <= params.items()
+    assert {
+        "data": "demo:flights",
+        "metric": "log_loss",
+        "seed": "0",
+        "inferred.target": "late",
+    }.items() <= params.items()
     assert params["inferred.task"] == "binary" and params["inferred.time"] == "time_hour"
     assert 0.3 < metrics["log_loss"] < 0.41 and metrics["mlnb.duration_s"] > 0 and metrics["mlnb.peak_memory_mb"] > 100
     assert {"mlnb.kind": "train", "mlnb.status": "pass", "mlnb.seed": "0"}.items() <= tags.items()

@@ -1,4 +1,4 @@
-"""The magics: twins of the public functions, in IPython's shell and over the kernel's protocol as JupyterLab speaks it."""
+"""The magics: twins of the functions, in IPython's shell and over the kernel's protocol as JupyterLab speaks it."""
 
 from __future__ import annotations
 
@@ -159,7 +159,9 @@ def kernel():
     from jupyter_client.manager import start_new_kernel
 
     manager, client = start_new_kernel(extra_arguments=["--IPKernelApp.log_level=ERROR"])
-    setup = "import pandas as pd\n%load_ext mlnb\nrefdf = pd.DataFrame({'age': range(50)})\ncurdf = refdf + 40\nnote = 3"
+    setup = (
+        "import pandas as pd\n%load_ext mlnb\nrefdf = pd.DataFrame({'age': range(50)})\ncurdf = refdf + 40\nnote = 3"
+    )
     client.execute_interactive(setup, timeout=60)
     yield client
     client.stop_channels()

@@ -85,7 +85,9 @@ def messy(bare_workspace):
             "plan": rng.choice(["basic", "plus", None], rows),
             "country": "AT",
             "fax": np.nan,
-            "stayed": np.where(rng.random(rows) < 0.05, None, np.where(spend + rng.normal(0, 30, rows) > 70, "yes", "no")),
+            "stayed": np.where(
+                rng.random(rows) < 0.05, None, np.where(spend + rng.normal(0, 30, rows) > 70, "yes", "no")
+            ),
         }
     )
     frame.loc[5, "visits"] = "many"
@@ -100,7 +102,11 @@ def test_a_messy_file_of_ones_own(messy):
     report = report_of(row)
     roles = {r[0]: r[1] for t in report.tables if t.title == "Columns" for r in t.rows}
     assert roles["customer_id"] == "id" and roles["joined"] == "date" and roles["remark"] == "text"
-    assert roles["country"] == "constant" and roles["fax"] not in ("numeric", "categorical") and roles["spend"] == "numeric"
+    assert (
+        roles["country"] == "constant"
+        and roles["fax"] not in ("numeric", "categorical")
+        and roles["spend"] == "numeric"
+    )
     assert next(r.value for r in report.results if r.code == "MLN-R004") == messy["stayed"].isna().sum()
 
 
@@ -109,7 +115,9 @@ def test_four_runs_started_together_in_a_fresh_workspace(bare_workspace):
 
     load_wine(as_frame=True).frame.to_csv("wine.csv", index=False)
     assert not (bare_workspace.folder / "mlflow.db").exists()
-    together = [mlnb_run("train", "-p", "data=wine.csv", "-p", "target=target", "-p", f"seed={i}", wait=False) for i in range(4)]
+    together = [
+        mlnb_run("train", "-p", "data=wine.csv", "-p", "target=target", "-p", f"seed={i}", wait=False) for i in range(4)
+    ]
     for process in together:
         out, err = process.communicate(timeout=600)
         assert (process.returncode, err) == (0, ""), out

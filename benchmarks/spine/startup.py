@@ -1,4 +1,4 @@
-"""What starting costs, in CPU milliseconds: `import mlnb`, `%load_ext mlnb`, the first `%drift`, and a refused parameter.
+"""What starting costs, in CPU milliseconds: the import, the extension, the first `%drift`, and a refused parameter.
 
 Each figure is the median of fresh processes. Budgets: no third-party module for the import, 25 ms for the extension,
 600 ms for the first drift of 12 columns, 600 ms for a refusal.
@@ -33,13 +33,17 @@ def frame():
     numbers = {f"n{i}": rng.normal(size=5_000) for i in range(9)}
     return pd.DataFrame(numbers | {f"c{i}": rng.choice(list("abcdef"), 5_000) for i in range(3)})
 shell.user_ns |= {"ref": frame(), "cur": frame()}
-a = time.process_time(); report = shell.run_line_magic("drift", "ref cur"); report.to_html(); print(1e3 * (time.process_time() - a))
+a = time.process_time()
+shell.run_line_magic("drift", "ref cur").to_html()
+print(1e3 * (time.process_time() - a))
 """
 
 
 def median(code: str, repeats: int = 7) -> float:
     """Median of what fresh processes print."""
-    return statistics.median(float(subprocess.check_output([sys.executable, "-c", code], text=True)) for _ in range(repeats))
+    return statistics.median(
+        float(subprocess.check_output([sys.executable, "-c", code], text=True)) for _ in range(repeats)
+    )
 
 
 def refusal(repeats: int = 5) -> float:
@@ -49,11 +53,15 @@ def refusal(repeats: int = 5) -> float:
         environment = {**os.environ, "MLNB_WORKSPACE": folder}
         for _ in range(repeats):
             before = os.times()
-            done = subprocess.run([sys.executable, "-m", "mlnb", "run", "train", "-p", "sed=3"], env=environment, capture_output=True)
+            done = subprocess.run(
+                [sys.executable, "-m", "mlnb", "run", "train", "-p", "sed=3"], env=environment, capture_output=True
+            )
             after = os.times()
             if done.returncode != 2:
                 raise SystemExit(f"expected exit status 2, got {done.returncode}: {done.stderr.decode()}")
-            figures.append(1e3 * (after.children_user + after.children_system - before.children_user - before.children_system))
+            figures.append(
+                1e3 * (after.children_user + after.children_system - before.children_user - before.children_system)
+            )
     return statistics.median(figures)
 
 
@@ -65,7 +73,7 @@ def main() -> None:
         "first %drift, 12 columns × 5,000 rows, with HTML": (median(FIRST_DRIFT), 600),
         "mlnb run refuses a bad parameter": (refusal(), 600),
     }
-    print(f"Python {platform.python_version()}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores; CPU ms")
+    print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores; CPU ms")
     for name, (value, budget) in figures.items():
         print(f"{name:52s} {value:8.1f}" + (f"   budget {budget}" if budget else ""))
     if len(sys.argv) > 1:

@@ -188,13 +188,19 @@ def _plain(traceback: str, most: int = 20_000) -> str:
     """Give a traceback without colours, its end if it is very long."""
     return re.sub(r"\x1b\[[0-9;]*m", "", traceback)[-most:]
 
-# %% ../../nbs/51_pipelines/03_engine.ipynb #0dcfae7f
+# %% ../../nbs/51_pipelines/03_engine.ipynb #65f41b7c
 async def _keep_saving(record: Record) -> None:
     while True:
         await asyncio.sleep(1)
         for cell in record.nb.cells:
             trim(cell.get("outputs", []))
         record.save_sometimes()
+
+
+async def _language(channels: Any) -> dict[str, Any]:
+    """What the kernel says of its language, for whoever highlights the notebook."""
+    reply = await channels.kernel_info(reply=True, timeout=30)
+    return reply["content"]["language_info"]
 
 
 async def _execute(
@@ -204,6 +210,7 @@ async def _execute(
     async with kernel(kernel_name, start_timeout, sockets) as (manager, channels):
         client = _client(record, manager, limit)
         client.kc = channels
+        record.nb.metadata["language_info"] = await _language(channels)
         saving = asyncio.ensure_future(_keep_saving(record))
         try:
             failure = await _run_cells(record, client, limit)

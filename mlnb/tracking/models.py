@@ -28,17 +28,31 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as StoredRun
 
 # %% auto #0
-__all__ = ['TRUSTED', 'Staged', 'stage_model', 'log_staged', 'save_model', 'open_model']
+__all__ = ['SKLEARN', 'NUMPY', 'TRUSTED', 'Staged', 'stage_model', 'log_staged', 'save_model', 'open_model']
 
-# %% ../../nbs/30_tracking/04_models.ipynb #7f82dffc
-TRUSTED = {  # beginning of a type's name → why it may be loaded
-    "sklearn.": "scikit-learn's own trees, losses, scorers, kernels and splitters, which its estimators hold",
-    "numpy.": "numbers, types and functions that scikit-learn's estimators hold",
-    "scipy.": "sparse matrices, splines and distances that scikit-learn's estimators hold",
-    "lightgbm.": "LightGBM's estimators; the trees inside are LightGBM's own text",
-    "xgboost.": "XGBoost's estimators; the trees inside are XGBoost's own bytes",
-    "mlnb.": "the transformers that this toolkit's templates put into a pipeline",
-    "functools.partial": "scikit-learn's own way to fix arguments; the function inside is named and judged by itself",
+# %% ../../nbs/30_tracking/04_models.ipynb #fc4ff0f5
+SKLEARN = (  # parts of scikit-learn that compute and do nothing else: no file, no network, no code from text
+    *("_loss", "calibration", "cluster", "compose", "cross_decomposition", "decomposition", "discriminant_analysis"),
+    *("dummy", "ensemble", "feature_extraction", "feature_selection", "gaussian_process", "impute", "isotonic"),
+    *("kernel_approximation", "kernel_ridge", "linear_model", "metrics", "mixture", "model_selection", "multiclass"),
+    *("multioutput", "naive_bayes", "neighbors", "neural_network", "pipeline", "preprocessing", "random_projection"),
+    *("semi_supervised", "svm", "tree", "utils.validation"),
+)
+NUMPY = ("dtype", "mean", "median", "max", "min", "sum", "std", "var", "nanmean", "nanmedian", "average")
+TRUSTED = {  # a type's name, or with a dot at the end its beginning → why it may be loaded
+    **{f"sklearn.{part}.": "trees, losses, scorers, kernels and splitters that estimators hold" for part in SKLEARN},
+    **{f"numpy.{name}": "a number's type, or a function of numbers" for name in NUMPY},
+    "scipy.interpolate.": "splines that scikit-learn's transformers hold",
+    "scipy.sparse.": "sparse matrices",
+    "scipy.spatial.": "distances and trees of neighbours",
+    "scipy.special.": "functions of numbers",
+    "scipy._lib.array_api_compat.numpy._aliases.asarray": "how SciPy's splines make arrays",
+    "lightgbm.basic.Booster": "LightGBM's trees, which are its own text",
+    "lightgbm.sklearn.": "LightGBM's estimators",
+    "xgboost.core.Booster": "XGBoost's trees, which are its own bytes",
+    "xgboost.sklearn.": "XGBoost's estimators",
+    "mlnb.training.features.": "what this toolkit's templates put into a pipeline",
+    "functools.partial": "fixed arguments; the function inside is named and judged by itself",
     "collections.OrderedDict": "a plain container, held by LightGBM's estimators",
 }
 

@@ -51,7 +51,7 @@ def _unused(trained: Trained) -> Result:
         else "",
     )
 
-# %% ../../nbs/27_training/06_report.ipynb #4c81b6f8
+# %% ../../nbs/27_training/06_report.ipynb #b3f92ef6
 def training_report(
     trained: Trained,  # from `training.fit.fit`
 ) -> Report:  # decisions with their reasons, what was left out, and suspected leaks
@@ -64,7 +64,8 @@ def training_report(
         kind="train",
         title=f"Training: {trained.target}",
         summary=(
-            f"A {trained.task.kind} model of {trained.target} from {len(trained.roles.used)} of {len(columns)} columns; "
+            f"A {trained.task.kind} model of {trained.target} "
+            f"from {len(trained.roles.used)} of {len(columns)} columns; "
             f"{len(trained.train):,} rows to learn from, {len(trained.test):,} held out; {found}"
         ),
         results=(*decisions, _unused(trained), *trained.leaks),
