@@ -2,6 +2,7 @@
 
 d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_url': '', 'lib_path': 'mlnb'},
   'syms': { 'mlnb.cli': { 'mlnb.cli._dispatch': ('cli.html#_dispatch', 'mlnb/cli.py'),
+                          'mlnb.cli._misused': ('cli.html#_misused', 'mlnb/cli.py'),
                           'mlnb.cli._option': ('cli.html#_option', 'mlnb/cli.py'),
                           'mlnb.cli._say': ('cli.html#_say', 'mlnb/cli.py'),
                           'mlnb.cli._typer_parameter': ('cli.html#_typer_parameter', 'mlnb/cli.py'),

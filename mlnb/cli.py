@@ -187,11 +187,9 @@ def _say(line: str, status: int) -> int:
     print(f"mlnb: {line}", file=sys.stderr)
     return status
 
-# %% ../nbs/81_cli.ipynb #6a9a96f4
+# %% ../nbs/81_cli.ipynb #9095030a
 def _dispatch(argv: list[str]) -> int:
     """Parse and call; wrong use becomes our one-line error."""
-    import click
-
     first = next((a for a in argv if not a.startswith("-")), None)
     if first is not None and first not in VERBS:
         raise ArgumentError(f"no verb {first!r}", nearest(first, VERBS))
@@ -203,11 +201,17 @@ def _dispatch(argv: list[str]) -> int:
     app = typer.main.get_command(build((first,) if first else VERBS))
     try:
         return app.main(argv, prog_name="mlnb", standalone_mode=False) or 0
-    except click.exceptions.NoArgsIsHelpError as e:
-        print(e.format_message())
-        return 2
-    except click.UsageError as e:
-        where = f"mlnb {first} --help" if first else "mlnb --help"
-        raise ArgumentError(" ".join(e.format_message().split()), f"See {where}") from e
-    except click.exceptions.Abort as e:
+    except typer.Abort as e:
         raise KeyboardInterrupt from e
+    except Exception as e:
+        if not hasattr(e, "format_message"):  # what typer raises for wrong use; it brings its own copy of click
+            raise
+        return _misused(first, e.format_message())
+
+
+def _misused(verb: str | None, message: str) -> int:
+    """Say what is wrong with the line; without a verb the message is the help."""
+    if verb is None and "Usage:" in message:
+        print(message)
+        return 2
+    raise ArgumentError(" ".join(message.split()), f"See mlnb {verb or ''} --help".replace("  ", " "))

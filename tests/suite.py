@@ -74,7 +74,7 @@ def clean() -> Outcome:
 def notebooks() -> Outcome:
     """The examples in the notebooks, in a workspace that is thrown away."""
     with tempfile.TemporaryDirectory() as folder:
-        code, said = sh("nbdev-test", "--n_workers", "2", MLNB_WORKSPACE=folder)
+        code, said = sh("nbdev-test", "--n-workers", "2", MLNB_WORKSPACE=folder)
     failed = re.findall(r"^\t(\S+\.ipynb)$", said, re.MULTILINE)
     if code and not failed:
         return Outcome(failed=1, said=said)
