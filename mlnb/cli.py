@@ -187,7 +187,7 @@ def _say(line: str, status: int) -> int:
     print(f"mlnb: {line}", file=sys.stderr)
     return status
 
-# %% ../nbs/81_cli.ipynb #9095030a
+# %% ../nbs/81_cli.ipynb #b6249d92
 def _dispatch(argv: list[str]) -> int:
     """Parse and call; wrong use becomes our one-line error."""
     first = next((a for a in argv if not a.startswith("-")), None)
@@ -204,9 +204,10 @@ def _dispatch(argv: list[str]) -> int:
     except typer.Abort as e:
         raise KeyboardInterrupt from e
     except Exception as e:
-        if not hasattr(e, "format_message"):  # what typer raises for wrong use; it brings its own copy of click
+        message = getattr(e, "format_message", None)  # what typer raises for wrong use; it brings its own click
+        if message is None:
             raise
-        return _misused(first, e.format_message())
+        return _misused(first, message())
 
 
 def _misused(verb: str | None, message: str) -> int:
