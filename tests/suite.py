@@ -30,11 +30,23 @@ class Outcome:
     said: str = ""
 
 
-def sh(*argv: str, **environment: str) -> tuple[int, str]:
-    done = subprocess.run(
-        argv, cwd=ROOT, env={**os.environ, **environment}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+def sh(*argv: str, show: bool = False, **environment: str) -> tuple[int, str]:
+    """Exit status and output of a command; long ones show their lines as they come."""
+    process = subprocess.Popen(
+        argv,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
-    return done.returncode, done.stdout
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if show:
+            print(line, end="", flush=True)
+    return process.wait(), "".join(lines)
 
 
 def digests(*folders: str) -> dict[Path, str]:
@@ -85,7 +97,7 @@ def pytest(long: bool) -> Outcome:
     argv = [sys.executable, "-m", "pytest", "--durations=15", "-p", "no:cacheprovider"] + (
         [] if long else ["-m", "not long"]
     )
-    code, said = sh(*argv)
+    code, said = sh(*argv, show=True)
     counts = {
         word: int(n)
         for n, word in re.findall(
@@ -93,7 +105,7 @@ def pytest(long: bool) -> Outcome:
         )
     }
     failed = counts.get("failed", 0) + counts.get("error", 0) + counts.get("errors", 0)
-    return Outcome(counts.get("passed", 0), failed or int(code != 0), counts.get("skipped", 0), said)
+    return Outcome(counts.get("passed", 0), failed or int(code != 0), counts.get("skipped", 0))
 
 
 def command(*argv: str) -> Callable[[], Outcome]:

@@ -70,7 +70,7 @@ def decay(
     drop = sign * ((old.value or 0.0) - (new.value or 0.0)) / unit
     return _judged(drop, (low, high), old, new, limits)
 
-# %% ../../nbs/23_evaluation/09_decay.ipynb #8e615836
+# %% ../../nbs/23_evaluation/09_decay.ipynb #542fc90f
 TITLE = "Drop of the primary metric since training"
 
 
@@ -86,7 +86,7 @@ def _judged(drop: float, interval: tuple[float, float], old: Result, new: Result
         title=TITLE,
         status=status,
         value=drop,
-        unit="" if metric.bounded else "of the old value",
+        unit="" if metric.bounded else "relative",
         threshold=limits.drop_critical if status is Status.FAIL else limits.drop_warn,
         n=new.n,
         method=f"{new.method} since training",
