@@ -353,6 +353,7 @@ def runner(home: Workspace, path: Path, **options) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
         cwd=path.parent,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore Ctrl-C
     )
 
 

@@ -24,7 +24,7 @@ from .processes import kill_orphans, new_cookie, socket_folder
 from .template import Template, check, find_template
 
 # %% auto #0
-__all__ = ['StepOutcome', 'run']
+__all__ = ['PARTING', 'StepOutcome', 'run']
 
 # %% ../../nbs/51_pipelines/07_run.ipynb #dfbc60f4
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _given_folder(out: str | Path | None) -> Path | None:
         raise ArgumentError(f"out={str(out)[:200]!r} is not a folder", "Name a folder; the notebook is put into it")
     return Path(folder)
 
-# %% ../../nbs/51_pipelines/07_run.ipynb #72b4c47a
+# %% ../../nbs/51_pipelines/07_run.ipynb #8813fabe
 def _keep_notebook(attempt: Attempt, whole: bool) -> Path | None:
     if not attempt.partial.exists():
         return None
@@ -119,13 +119,17 @@ def _read_result(attempt: Attempt) -> Report:
     return Report.from_json(path.read_bytes())
 
 
+PARTING = b"Assertion failed: pfd.revents & POLLIN"  # what ZeroMQ may say when a kernel that is done is ended
+
+
 def _clear(attempt: Attempt) -> None:
     """Remove the working files; keep the log if it says something."""
     for name in ("job.json", "result.json", "notebook.partial.ipynb"):
         attempt.working(name).unlink(missing_ok=True)
     log = attempt.working("log")
     if log.exists():
-        log.unlink() if not log.stat().st_size else log.replace(attempt.folder / "step.log")
+        said = [line for line in log.read_bytes().splitlines() if line and not line.startswith(PARTING)]
+        log.replace(attempt.folder / "step.log") if said else log.unlink()
 
 # %% ../../nbs/51_pipelines/07_run.ipynb #23eecab1
 def _store(attempt: Attempt, end: End, notebook: Path | None) -> Report | None:
