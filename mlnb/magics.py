@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 # %% auto #0
 __all__ = ['LINES', 'WORD', 'DOTTED', 'EXPRESSION', 'QUOTED', 'WHOLE', 'words', 'Parser', 'parser', 'option_of', 'resolve',
-           'arguments', 'line_magic', 'show_help', 'track_magic', 'matcher', 'register']
+           'evaluated', 'arguments', 'line_magic', 'show_help', 'track_magic', 'matcher', 'register']
 
 # %% ../nbs/80_magics.ipynb #296e1eea
 LINES = {"mlnb": "state", "drift": "drift", "evaluate": "evaluate", "check": "check", "runs": "runs"}
 
-# %% ../nbs/80_magics.ipynb #46e3106a
-WORD = re.compile(r"""\s*(\{(?:[^{}]|\{[^{}]*\})*\}|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^\s=]+(?==)|=|\S+)""")
+# %% ../nbs/80_magics.ipynb #fe0001a8
+WORD = re.compile(r"""\s*(\{(?:[^{}]|\{[^{}]*\})*\}|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|--[\w-]+(?==)|\S+)""")
 DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 EXPRESSION, QUOTED = "{", ("'", '"')
 WHOLE = {"'": ("''",), '"': ('""',), "{": ("{}",)}  # how a word that begins so must begin and end
@@ -48,9 +48,10 @@ def words(line: str) -> list[str]:
         word = match[1] if match else line[position:]
         if match is None or word[0] + word[-1] not in WHOLE.get(word[0], (word[0] + word[-1],)) or word in WHOLE:
             raise ArgumentError(f"{word[0]} is not closed in {word!r}", "Close it, or leave it out")
-        if match[1] != "=" or not (found and found[-1].startswith("--")):
-            found.append(match[1])
+        found.append(word)
         position = match.end()
+        if word.startswith("--") and line[position : position + 1] == "=":
+            position += 1
     return found
 
 # %% ../nbs/80_magics.ipynb #1085a45d
@@ -95,11 +96,11 @@ def option_of(parameter: Parameter) -> str:
     """Spelling of an option on a line."""
     return "--" + parameter.name.replace("_", "-")
 
-# %% ../nbs/80_magics.ipynb #5e87c9ca
+# %% ../nbs/80_magics.ipynb #8daf9d3f
 def resolve(shell: InteractiveShell, parameter: Parameter, word: str, label: str) -> Any:
     """Value of one word: an expression, a text, a variable, or what the parameter's annotation makes of it."""
     if word.startswith(EXPRESSION):
-        return shell.ev(word[1:-1])
+        return evaluated(shell, word)
     text = ast.literal_eval(word) if word.startswith(QUOTED) else word
     if parameter.is_text:
         from mlnb.core.twins import convert
@@ -112,9 +113,18 @@ def resolve(shell: InteractiveShell, parameter: Parameter, word: str, label: str
     if word in shell.user_ns:
         return shell.user_ns[word]
     names = [n for n in shell.user_ns if not n.startswith("_") and _is_data(shell.user_ns[n])]
+    hint = nearest(word, names) if names else "No variable here holds data yet"
     raise DataError(
-        f"no variable {word!r}", nearest(word, names) if names else "No variable here holds data yet", name=word
+        f"no variable {word!r}", hint if hint.startswith("Did") else f"{hint}; text goes in quotes", name=word
     )
+
+
+def evaluated(shell: InteractiveShell, word: str) -> Any:
+    """Value of an expression in braces, in the notebook's own names; what goes wrong is one line."""
+    try:
+        return shell.ev(word[1:-1])
+    except Exception as e:
+        raise ArgumentError(f"{word} cannot be evaluated: {type(e).__name__}: {e}", "Mend the expression") from e
 
 
 def _is_data(value: object) -> bool:
@@ -123,7 +133,7 @@ def _is_data(value: object) -> bool:
         hasattr(value, "columns") or hasattr(value, "predict") or hasattr(value, "__arrow_c_stream__")
     )
 
-# %% ../nbs/80_magics.ipynb #4555859f
+# %% ../nbs/80_magics.ipynb #dd32eba5
 def arguments(
     shell: InteractiveShell, name: str, function: Callable[..., Any], line: str
 ) -> tuple[list[Any], dict[str, Any], str | None]:
@@ -139,14 +149,15 @@ def arguments(
         if p.kind == "several":
             positional += [resolve(shell, p, w, p.name) for w in typed or ()]
         elif typed is None:
-            continue
+            if p.required:
+                raise ArgumentError(f"%{name} needs {option_of(p)}", f"Write {option_of(p)} {p.name.upper()}")
         elif p.kind == "positional":
             positional.append(resolve(shell, p, typed, p.name))
         else:
             keywords[p.name] = True if typed is True else resolve(shell, p, typed, option_of(p))
     return positional, keywords, given.out
 
-# %% ../nbs/80_magics.ipynb #2a056d1b
+# %% ../nbs/80_magics.ipynb #a5d10094
 def _extra(
     shell: InteractiveShell, name: str, parameters: list[Parameter], rest: list[str]
 ) -> Iterator[tuple[str, Any]]:
@@ -161,7 +172,7 @@ def _extra(
 def _loose(shell: InteractiveShell, word: str) -> Any:
     """Value of an option without annotation: an expression, a number or quoted text, else the word itself."""
     if word.startswith(EXPRESSION):
-        return shell.ev(word[1:-1])
+        return evaluated(shell, word)
     try:
         return ast.literal_eval(word)
     except (ValueError, SyntaxError):
@@ -209,7 +220,7 @@ def _log(result: Any) -> None:
     if tracking and records and isinstance(result, records.Report) and tracking.active() is not None:
         tracking.log(result)
 
-# %% ../nbs/80_magics.ipynb #ccb5fb60
+# %% ../nbs/80_magics.ipynb #0cd25c38
 def track_magic(shell: InteractiveShell) -> Callable[[str, str | None], Any]:
     """Make the cell magic `%%track NAME`."""
 
@@ -221,10 +232,10 @@ def track_magic(shell: InteractiveShell) -> Callable[[str, str | None], Any]:
         from mlnb.tracking.cell import track_cell
 
         if line.strip() in ("-h", "--help"):
-            return show_help("%track", track_cell)
+            return show_help("track", track_cell)
         if cell is None:
             raise ArgumentError("%track works on a whole cell", "Write %%track NAME as the cell's first line")
-        positional, keywords, out = arguments(shell, "%track", track_cell, line)
+        positional, keywords, out = arguments(shell, "track", track_cell, line)
         result = track_cell(shell, positional[0], cell, **keywords)
         if out:
             shell.user_ns[out] = result

@@ -104,6 +104,8 @@ def pytest(long: bool) -> Outcome:
             r"(\d+) (passed|failed|errors?|skipped|deselected)", said.splitlines()[-1] if said else ""
         )
     }
+    if counts.get("deselected"):
+        print(f"{counts['deselected']} long runs are left to `make test-all`")
     failed = counts.get("failed", 0) + counts.get("error", 0) + counts.get("errors", 0)
     return Outcome(counts.get("passed", 0), failed or int(code != 0), counts.get("skipped", 0))
 

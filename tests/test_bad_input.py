@@ -261,13 +261,27 @@ def test_unknown_templates(name, bare_workspace, capsys):
     assert not bare_workspace.runs.exists()
 
 
-@pytest.mark.parametrize("path", ["in_the_way/report.html", "in_the_way/a/b.json", "good.csv/x.md", "report.pdf"])
+@pytest.mark.parametrize("path", ["in_the_way/report.html", "in_the_way/a/b.json", "good.csv/x.md", "/proc/x.txt"])
 def test_no_permission_to_write(path, files, capsys):
     before = sorted(p.name for p in files.rglob("*"))
     err, code, _ = by_cli(["drift", "good.csv", "good.csv", "--out", path], capsys)
     assert code == 3 and len(err.splitlines()) == 1 and path.partition("/")[0] in err
     assert by_function(lambda: mlnb.drift("good.csv", "good.csv").save(path))[1] == 3
     assert sorted(p.name for p in files.rglob("*")) == before
+
+
+def test_an_unknown_form_is_refused_before_the_work(files, capsys):
+    err, code, out = by_cli(["drift", "good.csv", "good.csv", "--out", "report.pdf"], capsys)
+    assert (code, out) == (2, "") and "report.pdf" in err and ".html" in err
+
+
+def test_a_forgotten_target_is_wrong_use(files, shell, capsys, fitted):
+    shell.user_ns["model"] = fitted
+    for line in ("%evaluate model good.csv", "%check MLN-E001 model good.csv"):
+        text, status = by_magic(shell, line, capsys)
+        assert status == 2 and "target" in text
+    err, code, _ = by_cli(["evaluate", "runs:/0123/model", "good.csv"], capsys)
+    assert code == 2 and "--target" in err and len(err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("folder", ["in_the_way", "in_the_way/below", "/proc/nowhere", "/dev/null/x"])

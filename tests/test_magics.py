@@ -65,6 +65,8 @@ def test_magic_and_function_give_the_same_report(shell, frames):
         ("r = %drift ref cur --columns age", "r"),
         ("%drift ref cur --columns age -o kept", "kept"),
         ("%drift ref cur --columns age --out kept", "kept"),
+        ("%drift ref cur --columns age --thresholds ks_warn=0.3,ks_critical=0.4", {"age"}),
+        ("%drift ref cur --columns=age --thresholds=ks_warn=0.3,ks_critical=0.4", {"age"}),
     ],
 )
 def test_a_line_is_read(shell, line, columns):
@@ -89,6 +91,8 @@ def test_a_line_is_read(shell, line, columns):
         ("%drift {ref cur", "{ is not closed in '{ref'"),
         ("%drift ref cur --columns agee", "Did you mean 'age'?"),
         ("%drift ref nosuch.csv", "nosuch.csv"),
+        ("%drift ref {nothing}", "{nothing} cannot be evaluated: NameError"),
+        ("%drift ref zzzzz", "text goes in quotes"),
         ("%runs sho", "action cannot be 'sho'"),
         ("%runs --limit many", "--limit needs int, not 'many'"),
         ("%check MLN-D099 ref cur", "no check 'MLN-D099'. Did you mean 'MLN-D009'?"),
@@ -111,7 +115,7 @@ def test_help_lists_every_option(shell, capsys):
         for p in describe(find(target)):
             assert p.kind in ("several", "positional", "extra") or option_of(p) in shown
     shell.run_line_magic("track", "--help")
-    assert "usage: %%track" in capsys.readouterr().out
+    assert "usage: %track" in capsys.readouterr().out
 
 
 def test_every_parameter_is_explained():

@@ -205,11 +205,38 @@ def test_reasons_why_nothing_was_judged_are_told():
     assert all(render.inert(text) in report.to_markdown() for text in reasons)
 
 
+def test_the_text_form_says_why_not_judged_once_and_bounded():
+    none = drift(flights_sample()[0], flights_sample()[1].iloc[:0]).to_text()
+    said = none.split("\n\nWhy not judged\n")[1].split("\n\n")[0]
+    assert none.count("The current data has no rows") == 1 and "The current data has no rows (" in said
+    assert none.splitlines()[-1].startswith("Next: Nothing was judged")
+    assert "Why not judged\n- for regression only (R²)\n" in evaluation_report().to_text()
+    assert evaluation_report().to_text().count("no column 'sex'") == 1
+    poor = [
+        Result(code="MLN-D001", title="KS", subject=f"c{i}", status="not_applicable", method="ks", advice=f"reason {i} " * 9)
+        for i in range(30)
+    ]
+    lines = render.to_text(Report(kind="x", title="x", results=poor), 80).split("Why not judged\n")[1].splitlines()
+    assert "- 22 more reasons" in "\n".join(lines) and max(map(len, lines)) <= 80
+
+
+def test_a_confusion_matrix_stands_once_in_html_and_stays_in_text():
+    cells = {"matrix": [[5, 1], [2, 4]], "rows": ["no", "yes"], "columns": ["no", "yes"]}
+    table = Table(title="Confusion matrix", columns=["actual", "no", "yes"], rows=[["no", 5, 1], ["yes", 2, 4]])
+    chart = Chart(kind="heatmap", title="Confusion matrix (true classes down)", data=cells)
+    both = Report(kind="evaluation", title="x", tables=[table], charts=[chart])
+    alone = both.model_copy(update={"charts": ()})
+    assert "<table" not in both.to_html() and "<svg" in both.to_html() and "<table" in alone.to_html()
+    assert "Confusion matrix" in both.to_text() and "Confusion matrix" in both.to_markdown()
+
+
 def test_the_text_form_ends_with_what_to_do_next():
     last = drift_report().to_text().split("\n\n")[-1]
     assert last.startswith("Next: ") and "retrain on recent data" in last and "temp" in last
     fine = Report(kind="x", title="x", results=[Result(code="MLN-D001", title="KS", status="pass", value=0.0)])
-    assert "Nothing to do" in fine.to_text().splitlines()[-1]
+    assert fine.to_text().splitlines()[-1] == "Next: nothing to do"
+    asked = fine.model_copy(update={"kind": "drift"}).to_text().splitlines()[-1]
+    assert "report.save(" in asked and "--out" in asked
     assert "Nothing was judged" in Report(kind="x", title="x").to_text().splitlines()[-1]
     silent = Report(kind="x", title="x", results=[Result(code="MLN-D001", title="KS", status="fail", value=1.0)])
     assert "to_frame" in silent.to_text().splitlines()[-1]

@@ -154,6 +154,18 @@ def test_a_new_window_and_a_changed_reference(messy):
     assert mlnb_run("train", "-p", "data=messy.csv", "-p", "target=stayed")[0] in (0, 1)
     code, _, err = mlnb_run("monitor")
     assert code == 3 and "no new data is named" in err + _
+    odd = messy.drop(columns=["plan", "country"]).assign(joined="not a date", region="north")
+    odd.to_csv("odd.csv", index=False)
+    code, out, err = mlnb_run("monitor", "-p", "data=odd.csv")
+    assert (code, err) == (1, "") and "lost: plan" in out and "added: region" in out and "lacks 'plan'" in out
+    [row] = mlnb.runs(limit=1)
+    found = {(r.code, r.subject): r.status for r in report_of(row).results}
+    assert (
+        found["MLN-D010", "plan"] == "fail"
+        and found["MLN-D010", "region"] == "warn"
+        and found["MLN-M002", None] == "fail"
+    )
+    assert ("MLN-D001", "spend") in found and found["MLN-D004", "joined"] == "fail"
     moved = messy.drop(columns="stayed").assign(spend=messy["spend"] + 200)
     moved.to_csv("may.csv", index=False)
     code, out, err = mlnb_run("monitor", "-p", "data=may.csv")

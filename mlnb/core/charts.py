@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # %% auto #0
 __all__ = ['KINDS', 'histogram_pair', 'lines', 'bars', 'calibration', 'heatmap', 'sparkline', 'draw']
 
-# %% ../../nbs/00_core/06_charts.ipynb #51524da7
+# %% ../../nbs/00_core/06_charts.ipynb #b40d0dc5
 def histogram_pair(
     reference: Sequence[float],  # counts or shares, one a bin
     current: Sequence[float],  # the same bins
@@ -36,16 +36,17 @@ def histogram_pair(
     if not any(ref) and not any(cur):
         return svg.no_data(size, title or "Distribution", fixed=small)
     ref, cur = ref + [0.0] * (bins - len(ref)), cur + [0.0] * (bins - len(cur))
-    words = _bin_words(labels, bins)
+    given = _bin_names(labels, bins)
+    words = _bin_words(given, bins)
     most = max(range(bins), key=lambda i: abs(cur[i] - ref[i]))
     moved = f"{shorten(words[most], 40)}: {percent(ref[most])} → {percent(cur[most])}"
     top = max(*ref, *cur)
     if small:
         return svg.picture(size, title or "Distribution", moved, _pair(ref, cur, (0, 1, 140, 35), top), fixed=True)
-    body = _pair_axes(ref, cur, words, top, names)
+    body = _pair_axes(ref, cur, given, top, names)
     return svg.picture(size, title or "Distribution", f"Moved most: {moved}", body)
 
-# %% ../../nbs/00_core/06_charts.ipynb #d2d3dab1
+# %% ../../nbs/00_core/06_charts.ipynb #1e2bc80a
 def _shares(values: Any) -> list[float]:
     """Counts as shares of their sum; what is no number counts nothing."""
     counts = [max(v or 0.0, 0.0) for v in svg.floats(values)]
@@ -53,13 +54,17 @@ def _shares(values: Any) -> list[float]:
     return [c / whole for c in counts] if whole else [0.0] * len(counts)
 
 
-def _bin_words(labels: Any, bins: int) -> list[str]:
-    """One text a bin; edges become ranges, open where an end is missing."""
+def _bin_names(labels: Any, bins: int) -> list[str]:
+    """One text a bin, or one more than bins where edges are given."""
     given = [format_number(v) if svg.floats([v]) != [None] and not isinstance(v, str) else v for v in _listed(labels)]
-    words = _names(given, max(bins, len(given)), 60)
+    return _names(given, bins + 1 if len(given) == bins + 1 else bins, 60)
+
+
+def _bin_words(given: list[str], bins: int) -> list[str]:
+    """One text a bin; edges become ranges, open where an end is missing."""
     if len(given) == bins + 1:
-        return [f"< {b}" if a == MISSING else f"≥ {a}" if b == MISSING else f"{a}–{b}" for a, b in pairwise(words)]
-    return words[:bins]
+        return [f"< {b}" if a == MISSING else f"≥ {a}" if b == MISSING else f"{a}–{b}" for a, b in pairwise(given)]
+    return given
 
 
 def _listed(given: Any) -> list[Any]:
@@ -91,14 +96,12 @@ def _pair(ref: Sequence[float], cur: Sequence[float], box: tuple[float, float, f
         f'<path fill="none" stroke="{svg.COLOURS[1]}" stroke-width="1.5" d="{_steps(cur, box, top)}"/>',
     ]
 
-# %% ../../nbs/00_core/06_charts.ipynb #5d8ccc34
-def _pair_axes(ref: list[float], cur: list[float], words: list[str], top: float, names: Sequence[str]) -> list[str]:
+# %% ../../nbs/00_core/06_charts.ipynb #bc42d606
+def _pair_axes(ref: list[float], cur: list[float], given: list[str], top: float, names: Sequence[str]) -> list[str]:
     """The large pair: shares at the left, bins below, hover values for each bin."""
+    words, ticks = _bin_words(given, len(ref)), _bin_ticks(given, len(ref))
     bins, box = len(ref), (46.0, 30.0, svg.WIDTH - 4.0, 184.0)
     plot = svg.Plot((0, bins), (0, top), box)
-    every = max(1, math.ceil(bins / 5))
-    width = 64 if bins > 3 else 20
-    ticks = [(i + 0.5, shorten(words[i], max(8, width // 5))) for i in range(0, bins, every)]
     first, second = [*map(str, names), "reference", "current"][:2]
     key = (
         f'<rect x="46" y="7" width="16" height="10" fill="{svg.COLOURS[0]}" fill-opacity=".35"/>'
@@ -108,6 +111,26 @@ def _pair_axes(ref: list[float], cur: list[float], words: list[str], top: float,
     )
     hover = (_hover(plot, i, f"{shorten(words[i], 60)}: {percent(ref[i])} → {percent(cur[i])}") for i in range(bins))
     return [key, *plot.y_axis(percent), *plot.x_axis(ticks), *_pair(ref, cur, box, top), *hover]
+
+# %% ../../nbs/00_core/06_charts.ipynb #d96a45c4
+_LETTER = 7.5  # width of a letter, in user units
+
+
+def _bin_ticks(given: list[str], bins: int) -> list[tuple[float, str]]:
+    """Where the names under the large pair stand: as many as fit."""
+    last, edges = len(given) - 1, len(given) == bins + 1
+    places = list(range(0, last + 1, max(1, math.ceil(bins / 5))))
+    room = _room(places, bins, edges)
+    if (edges or bins > 5) and any(len(given[i]) > room for i in places):
+        places = [0, last // 2, last]
+        room = _room(places, bins, edges)
+    return [(i + (0 if edges else 0.5), shorten(given[i], room)) for i in places if not edges or given[i] != MISSING]
+
+
+def _room(places: Sequence[int], bins: int, edges: bool) -> int:
+    """How many letters a name may have; the outer edges stand at the border, so their names reach inwards."""
+    apart = min((b - a for a, b in pairwise(places)), default=bins) * (svg.WIDTH - 50) / bins
+    return max(3, math.floor(apart / _LETTER / (1.5 if edges else 1)) - 1)
 
 # %% ../../nbs/00_core/06_charts.ipynb #c01314df
 def _hover(plot: svg.Plot, i: int, told: str) -> str:

@@ -186,7 +186,7 @@ def _chosen(codes: list[str], objects: list[Any], known: dict[str, Check]) -> li
             )
     return [known[code] for code in codes]
 
-# %% ../../nbs/00_core/09_checks.ipynb #d5b3d613
+# %% ../../nbs/00_core/09_checks.ipynb #c692ce2a
 def _asked(checks: list[Check]) -> dict[str, Any]:
     """Options that make a function judge the codes that were named; lists of several codes are joined."""
     options: dict[str, list[Any]] = {}
@@ -194,6 +194,19 @@ def _asked(checks: list[Check]) -> dict[str, Any]:
         for name, values in one.asked.items():
             options.setdefault(name, []).extend(values)
     return dict(options)
+
+
+def _required(function: Callable[..., Report]) -> list[str]:
+    """Options of a function that have no default."""
+    parameters = inspect.signature(function).parameters.items()
+    return [name for name, p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+
+
+def _require_options(function: Callable[..., Report], checks: list[Check], given: Mapping[str, Any]) -> None:
+    """Refuse a check whose function lacks an option that has no default."""
+    for name in _required(function):
+        if name not in given:
+            raise ArgumentError(f"{checks[0].code} needs an option {name!r}", f"Give it: --{name} …, or {name}=…")
 
 
 def _run(chosen: list[Check], objects: list[Any], options: dict[str, Any], named: bool) -> Report:
@@ -212,13 +225,14 @@ def _run(chosen: list[Check], objects: list[Any], options: dict[str, Any], named
     for function, checks in by_function.items():
         mine = _asked(checks) if named else {}
         mine |= {k: v for k, v in options.items() if k in inspect.signature(function).parameters}
+        _require_options(function, checks, mine)
         full = function(**(_fill(checks[0], objects) or {}), **mine)
         reports.append(full.select(c.code for c in checks))
     if len(reports) == 1:
         return reports[0]
     return combine(reports, kind="check", title="Checks: " + ", ".join(r.title for r in reports))
 
-# %% ../../nbs/00_core/09_checks.ipynb #5068deb0
+# %% ../../nbs/00_core/09_checks.ipynb #3fefbdc2
 class Catalogue:
     """The registered checks, what each needs, and what could run with the objects at hand."""
 
@@ -234,7 +248,7 @@ class Catalogue:
                 return ""
             del left[name]
             words.append(name)
-        return f"%check {check.code} {' '.join(words)}"
+        return " ".join([f"%check {check.code}", *words, *(f"--{name} …" for name in _required(check.function))])
 
     def to_table(self) -> Table:
         """The listing as a table."""

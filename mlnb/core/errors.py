@@ -88,7 +88,7 @@ class RefusedError(MLNBError):
 
     exit_status = 5
 
-# %% ../../nbs/00_core/00_errors.ipynb #ab3c976f
+# %% ../../nbs/00_core/00_errors.ipynb #b8b6be84
 def nearest(
     name: object,  # what was given
     known: Iterable[object],  # what exists
@@ -97,7 +97,9 @@ def nearest(
     """Suggest the closest of the known names, or list the first few when none is close."""
     names = [str(k) for k in known]
     lowered = {n.lower(): n for n in reversed(names)}
-    close = difflib.get_close_matches(str(name).lower(), list(lowered), n=1, cutoff=0.6)
+    wanted = str(name).lower()
+    close = difflib.get_close_matches(wanted, list(lowered), n=1, cutoff=0.6)
+    close = close or [n for n in lowered if len(wanted) >= 3 and n.startswith(wanted)]
     if close:
         return f"Did you mean {lowered[close[0]]!r}?"
     if not names:

@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from mlnb.core.result import Chart, Report, Result, Status
 
 # %% auto #0
-__all__ = ['STATES', 'CALLING', 'badge', 'name_of', 'number_of', 'interval_of', 'cell_text', 'words', 'evidence', 'facts',
-           'Column', 'Row', 'Layout', 'worst_first', 'arrange', 'by_advice', 'advice_of', 'reasons_of', 'by_subject',
-           'about', 'next_steps']
+__all__ = ['STATES', 'CALLING', 'MOST_STEPS', 'badge', 'name_of', 'number_of', 'interval_of', 'cell_text', 'words', 'evidence',
+           'facts', 'Column', 'Row', 'Layout', 'worst_first', 'arrange', 'by_advice', 'advice_of', 'reasons_of',
+           'by_subject', 'about', 'next_steps']
 
-# %% ../../nbs/00_core/06d_layout.ipynb #cc160bbf
+# %% ../../nbs/00_core/06d_layout.ipynb #6748ba5c
 STATES = {
     "error": ("⊘", "error"),
     "fail": ("✗", "fail"),
     "todo": ("○", "to do"),
     "warn": ("▲", "warn"),
     "pass": ("✓", "pass"),
-    "skipped": ("·", "not judged"),
-    "not_applicable": (MISSING, "does not apply"),
+    "skipped": ("·", "shown"),
+    "not_applicable": (MISSING, "not applicable"),
 }
 CALLING = ("error", "fail", "todo", "warn")  # states that ask somebody to act
 _RANK = {state: i for i, state in enumerate(STATES)}
@@ -60,6 +60,7 @@ def cell_text(result: Result) -> str:
     glyph, word = STATES[str(result.status)]
     if result.status == "not_applicable" and result.value is None:
         return glyph
+    word = MISSING if result.status == "skipped" else word
     return f"{glyph} {number_of(result) or word}"
 
 # %% ../../nbs/00_core/06d_layout.ipynb #d1638fa2
@@ -196,7 +197,7 @@ def _attention(row: Row) -> tuple[int, ...]:
     found = [str(r.status) for r in row.cells if r is not None]
     return (_RANK[row.status], *(-found.count(state) for state in CALLING))
 
-# %% ../../nbs/00_core/06d_layout.ipynb #4f39b01f
+# %% ../../nbs/00_core/06d_layout.ipynb #acb716ae
 def by_advice(results: Iterable[Result], otherwise: str = "") -> dict[str, list[Result]]:
     """Group results that have the same advice; those without any go under `otherwise`, or are left out."""
     groups: dict[str, list[Result]] = {}
@@ -212,10 +213,12 @@ def advice_of(laid: Layout) -> dict[str, list[Result]]:
     return by_advice(r for r in worst_first(everything) if str(r.status) in CALLING)
 
 
-def reasons_of(laid: Layout) -> dict[str, list[Result]]:
-    """Why cells of the matrix were not judged."""
-    cells = (r for row in laid.rows for r in row.cells if r is not None)
-    return by_advice(r for r in cells if str(r.status) in ("skipped", "not_applicable"))
+def reasons_of(results: Iterable[Result], told: Iterable[str] = ()) -> dict[str, list[Result]]:
+    """Why something has no judgement, except for what has been told; a value that is shown needs no reason."""
+    lacking = [
+        r for r in results if r.status in ("not_applicable", "error") or (r.status == "skipped" and r.value is None)
+    ]
+    return by_advice(r for r in lacking if r.advice not in told)
 
 
 def by_subject(results: Iterable[Result]) -> dict[str, list[Result]]:
@@ -226,24 +229,31 @@ def by_subject(results: Iterable[Result]) -> dict[str, list[Result]]:
     return groups
 
 
-def about(results: Iterable[Result], said: str = "", many: int = 12) -> str:
-    """Name what results speak of, cut after `many`; nothing where the sentence beside it has said so already."""
-    subjects = list(dict.fromkeys(r.subject for r in results if r.subject is not None))
+def about(results: Iterable[Result], said: str = "", many: int = 12, *, titles: bool = False) -> str:
+    """Name what results speak of, cut after `many`; nothing where the sentence beside it has said so already.
+
+    With `titles`, a result about the whole is named by its title.
+    """
+    named = (r.title if titles and r.subject is None else r.subject for r in results)
+    subjects = list(dict.fromkeys(name for name in named if name is not None))
     if len(subjects) == 1 and subjects[0] in said:
         return ""
     named = ", ".join(name_of(s, 40) for s in subjects[:many])
     return named + (f" and {len(subjects) - many} more" if len(subjects) > many else "")
 
-# %% ../../nbs/00_core/06d_layout.ipynb #94083bb3
-def next_steps(laid: Layout, many: int = 5) -> list[str]:
+# %% ../../nbs/00_core/06d_layout.ipynb #74a936ec
+MOST_STEPS = 5
+_KEPT = ("drift", "evaluation", "check")  # kinds that somebody asked for, so that nothing has kept them yet
+
+
+def next_steps(laid: Layout, many: int = MOST_STEPS) -> list[str]:
     """The last lines of the text form: what to do next, never nothing."""
     steps = [f"{text} ({named})" if (named := about(rs, text, 6)) else text for text, rs in advice_of(laid).items()]
     if len(steps) > many:
-        steps[many:] = [f"{len(steps) - many} more: report.to_frame() has every result"]
+        steps[many:] = [f"{len(steps) - many} more: the report's to_frame() has every result"]
     if not steps and laid.status in CALLING:
-        steps = ["Look at the results above, the worst first: report.to_frame() has every number"]
-    if not laid.report.results:
+        steps = ["Look at the results above, the worst first: the report's to_frame() has every number"]
+    if not any(str(r.status) in (*CALLING, "pass") for r in laid.report.results):
         steps = ["Nothing was judged: check what the report was given"]
-    return steps or [
-        "Nothing to do. mlnb.log(report) keeps it with the active run, report.save('report.html') as a page"
-    ]
+    keep = '; keep it with report.save("report.html"), in a terminal with --out report.html'
+    return steps or ["nothing to do" + (keep if laid.report.kind in _KEPT else "")]

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # %% auto #0
-__all__ = ['SEVERITY', 'EXIT_STATUS', 'Number', 'Text', 'Json', 'Scalar', 'VERSION', 'ALLOWED', 'Status', 'worst', 'plain',
-           'Record', 'Result', 'Table', 'Chart', 'Report', 'combine', 'schema', 'write_schema']
+__all__ = ['SEVERITY', 'EXIT_STATUS', 'Number', 'Text', 'Json', 'Scalar', 'SUFFIXES', 'VERSION', 'ALLOWED', 'Status', 'worst',
+           'plain', 'Record', 'Result', 'Table', 'Chart', 'Report', 'combine', 'schema', 'write_schema']
 
 # %% ../../nbs/00_core/08_result.ipynb #04aaa4ae
 class Status(StrEnum):
@@ -129,7 +129,8 @@ class Chart(Record):
     subject: Text | None = None
     data: Json = Field(default_factory=dict)
 
-# %% ../../nbs/00_core/08_result.ipynb #da6cc4f9
+# %% ../../nbs/00_core/08_result.ipynb #dea76905
+SUFFIXES = (".html", ".json", ".md", ".txt")  # of files that a report can be written to
 VERSION = 1  # of the stored form; a reader of ours keeps reading all older ones
 
 
@@ -242,7 +243,7 @@ class Report(Record):
 
     def save(self, path: str | Path) -> Path:
         """Write the report whole or not at all, in the form that the suffix names: .html .json .md .txt."""
-        forms = {".html": self.to_page, ".json": self.to_json, ".md": self.to_markdown, ".txt": self.to_text}
+        forms = dict(zip(SUFFIXES, (self.to_page, self.to_json, self.to_markdown, self.to_text), strict=True))
         form = forms.get(Path(path).suffix.lower())
         if form is None:
             raise FileError(
@@ -306,7 +307,7 @@ def _refused(result: Result, policy: str | Mapping[str, str]) -> bool:
         raise ArgumentError(f"a gate cannot allow {allowed!r}", f"Use one of {', '.join(ALLOWED)}")
     return result.status in SEVERITY[:-1] and result.status not in ALLOWED[allowed]
 
-# %% ../../nbs/00_core/08_result.ipynb #d33838dd
+# %% ../../nbs/00_core/08_result.ipynb #38843bf6
 def combine(
     reports: Iterable[Report],  # at least one, in the order in which they shall be read
     *,
@@ -323,8 +324,17 @@ def combine(
         results=tuple(r for p in parts for r in p.results),
         tables=tuple(t for p in parts for t in p.tables),
         charts=tuple(c for p in parts for c in p.charts),
-        meta={"parts": {p.kind: p.meta for p in parts}},
+        meta={"parts": _named_parts(parts)},
     )
+
+
+def _named_parts(parts: list[Report]) -> dict[str, Any]:
+    """Facts of each part under its kind; a second of a kind gets a number."""
+    named: dict[str, Any] = {}
+    for part in parts:
+        same = sum(name.partition(" ")[0] == part.kind for name in named)
+        named[f"{part.kind} {same + 1}" if same else part.kind] = part.meta
+    return named
 
 # %% ../../nbs/00_core/08_result.ipynb #85bdee53
 def schema() -> dict[str, Any]:

@@ -196,7 +196,7 @@ def _section_model(section: str) -> type[Section]:
     assert isinstance(model, type) and issubclass(model, Section)
     return model
 
-# %% ../../nbs/00_core/04_settings.ipynb #ed437b3b
+# %% ../../nbs/00_core/04_settings.ipynb #aa219a96
 def _ill_typed(error: ValidationError, raw: dict[tuple[str, str], tuple[Any, str]]) -> SettingsError:
     """Turn pydantic's first complaint into one line that names the place to mend."""
     problem = error.errors()[0]
@@ -215,7 +215,9 @@ def _ordered(settings: Settings) -> None:
         for key in [k for k in values if k.endswith("_warn")]:
             critical = key.removesuffix("_warn") + "_critical"
             if values[critical] < values[key]:
-                source = settings.source(section, critical)
+                default = str(asset("settings.ini"))
+                sources = [settings.source(section, k) for k in (critical, key)]
+                source = next((s for s in sources if s != default), default)
                 raise SettingsError(
                     f"{source}: [{section}] {critical} = {values[critical]} lies below {key} = {values[key]}",
                     "Raise the one or lower the other",

@@ -17,7 +17,7 @@ from .errors import ArgumentError
 # %% auto #0
 __all__ = ['KINDS', 'TEXTUAL', 'HIDDEN', 'EXAMPLE', 'Parameter', 'describe', 'members', 'summary', 'parameter_help', 'convert']
 
-# %% ../../nbs/00_core/11_twins.ipynb #edd6d52e
+# %% ../../nbs/00_core/11_twins.ipynb #b6b9605d
 @dataclass(frozen=True)
 class Parameter:
     """One parameter of a public function, as a surface sees it."""
@@ -31,7 +31,7 @@ class Parameter:
     @property
     def required(self) -> bool:
         """Whether a value must be given."""
-        return self.default is inspect.Parameter.empty and self.kind == "positional"
+        return self.default is inspect.Parameter.empty and self.kind in ("positional", "option")
 
     @property
     def is_flag(self) -> bool:

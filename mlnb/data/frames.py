@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # %% auto #0
-__all__ = ['ColumnKind', 'INFERRED', 'TEXT_LENGTH', 'TEXT_DISTINCT', 'UNPACKED_BYTES', 'UNPACKED_RATIO', 'TEXT_READERS',
-           'BINARY_READERS', 'SUFFIXES', 'PICKLES', 'column_kind', 'is_missing', 'require_unique', 'read_file',
-           'read_frame']
+__all__ = ['ColumnKind', 'INFERRED', 'TEXT_LENGTH', 'TEXT_DISTINCT', 'UNPACKED_BYTES', 'UNPACKED_RATIO', 'DECIMAL_COMMA', 'PLAIN',
+           'GROUPED', 'EITHER_COMMA', 'TEXT_READERS', 'BINARY_READERS', 'SUFFIXES', 'PICKLES', 'column_kind',
+           'is_missing', 'require_unique', 'read_file', 'read_frame']
 
 # %% ../../nbs/10_data/01_frames.ipynb #a5bfd5b0
 ColumnKind = Literal["numeric", "boolean", "categorical", "datetime", "text", "unsupported"]
@@ -124,7 +124,7 @@ def _bytes(path: Path) -> tuple[bytes, str]:
                 return _unpack(stream, packed, path), Path(members[0].filename).suffix.lower()
     return path.read_bytes(), suffix
 
-# %% ../../nbs/10_data/01_frames.ipynb #566f1a07
+# %% ../../nbs/10_data/01_frames.ipynb #20f951d2
 def _decode(data: bytes, path: Path) -> str:
     """Text in UTF-8 (or UTF-16 with its mark); anything else is an error rather than a guess."""
     utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
@@ -144,6 +144,33 @@ def _header(text: str, suffix: str) -> tuple[list[str], str]:
     return next(csv.reader(first, delimiter=separator, skipinitialspace=True), []), separator
 
 
+DECIMAL_COMMA = r"-?(\d+|\d{1,3}(\.\d{3})+),\d+"
+PLAIN, GROUPED = r"-?\d+(,\d+)?", r"-?\d{1,3}(\.\d{3})*(,\d+)?"
+EITHER_COMMA = r"-?[1-9]\d{0,2},\d{3}"  # 1,234 may be a thousand and more, or one and a bit
+
+
+def _has_decimal_commas(values: pd.Series, separator: str) -> bool:
+    """Whether all of these texts are numbers with a decimal comma; tabs do not say whether 1,234 is one."""
+    if not values.head(100).str.fullmatch(f"{PLAIN}|{GROUPED}").all():
+        return False
+    clear = values.str.fullmatch(DECIMAL_COMMA)
+    if separator != ";":
+        clear &= ~values.str.fullmatch(EITHER_COMMA)
+    return bool(clear.any()) and any(values.str.fullmatch(form).all() for form in (PLAIN, GROUPED))
+
+
+def _with_decimal_commas(frame: pd.DataFrame, separator: str) -> pd.DataFrame:
+    """Read columns of text as numbers where all their values have a decimal comma."""
+    for name in () if separator == "," else frame.columns:
+        if column_kind(frame[name]) not in ("categorical", "text"):
+            continue
+        values = frame[name].dropna().astype(str)
+        if _has_decimal_commas(values, separator):
+            numbers = values.str.replace(".", "", regex=False).str.replace(",", ".", regex=False).astype(float)
+            frame[name] = numbers.reindex(frame.index)
+    return frame
+
+# %% ../../nbs/10_data/01_frames.ipynb #7b5be86d
 def _separated(data: bytes, path: Path, suffix: str) -> pd.DataFrame:
     """A table of comma-, semicolon- or tab-separated text."""
     import pandas as pd
@@ -154,6 +181,7 @@ def _separated(data: bytes, path: Path, suffix: str) -> pd.DataFrame:
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         frame = pd.read_csv(io.StringIO(text), sep=separator, index_col=False, low_memory=False, skipinitialspace=True)
+    frame = _with_decimal_commas(frame, separator)
     if len(set(names)) < len(names) == len(frame.columns):
         frame.columns = pd.Index([name or renamed for name, renamed in zip(names, frame.columns, strict=True)])
     return frame

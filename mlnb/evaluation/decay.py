@@ -70,7 +70,7 @@ def decay(
     drop = sign * ((old.value or 0.0) - (new.value or 0.0)) / unit
     return _judged(drop, (low, high), old, new, limits)
 
-# %% ../../nbs/23_evaluation/09_decay.ipynb #542fc90f
+# %% ../../nbs/23_evaluation/09_decay.ipynb #c6a3f4b1
 TITLE = "Drop of the primary metric since training"
 
 
@@ -80,6 +80,7 @@ def _judged(drop: float, interval: tuple[float, float], old: Result, new: Result
     status = Status.FAIL if size > limits.drop_critical else Status.WARN if size > limits.drop_warn else Status.PASS
     metric = METRICS[new.method]
     moved = f"{metric.title} went from {format_number(old.value)} to {format_number(new.value)}"
+    chance = f"{moved}; chance may explain it, with so few rows" if drop > limits.drop_warn else ""
     shares = " It also depends on the shares of the classes: see whether those moved." if metric.shares else ""
     return Result(
         code="MLN-E010",
@@ -97,5 +98,5 @@ def _judged(drop: float, interval: tuple[float, float], old: Result, new: Result
             "rows before": old.n,
             "higher_is_better": metric.higher_is_better,
         },
-        advice="" if status is Status.PASS else f"{moved}. Retrain with recent rows.{shares}",
+        advice=f"{moved}. Retrain with recent rows.{shares}" if status is not Status.PASS else chance,
     )

@@ -20,9 +20,9 @@ from .metrics import METRICS, Metric, Outcome, why_not
 from .predictions import Prepared
 
 # %% auto #0
-__all__ = ['CODES', 'VERDICT', 'BETTER', 'UNCALIBRATED', 'FLATTERED', 'Evaluated', 'judge_differences', 'judge_primary', 'events',
-           'judge_calibration', 'judge_balance', 'further_metrics', 'judge_left_out', 'judge_unseen', 'judge_bias',
-           'judge']
+__all__ = ['CODES', 'LEAST_ROWS', 'LEAST_OF_CLASS', 'VERDICT', 'BETTER', 'UNCALIBRATED', 'FLATTERED', 'HALVED', 'Evaluated',
+           'too_few', 'judge_differences', 'judge_primary', 'events', 'judge_calibration', 'judge_balance',
+           'further_metrics', 'judge_left_out', 'judge_unseen', 'judge_bias', 'judge']
 
 # %% ../../nbs/23_evaluation/07_judgement.ipynb #962a37a7
 CODES = {
@@ -62,7 +62,22 @@ class Evaluated:
         """The baseline that the model is least ahead of."""
         return min(self.differences, key=lambda d: d.value, default=None)
 
-# %% ../../nbs/23_evaluation/07_judgement.ipynb #36c86921
+# %% ../../nbs/23_evaluation/07_judgement.ipynb #0687f5e9
+LEAST_ROWS = 20  # evaluated rows below which nothing is judged firmly
+LEAST_OF_CLASS = 5  # of two classes: rows of the rarer one below which nothing is judged firmly
+
+
+def too_few(e: Evaluated) -> str:
+    """Say that there are too few rows to judge: under 20, or of two classes under 5 of the rarer; else nothing."""
+    o, classes = e.outcome, e.prepared.task.classes
+    if len(o.truth) < LEAST_ROWS:
+        return f"only {len(o.truth)} rows: too few to judge"
+    if o.classes == 2 and (fewest := int(o.counts.min())) < LEAST_OF_CLASS:
+        rows = f"only {fewest} rows" if fewest > 1 else "only one row" if fewest else "no row"
+        return f"{rows} of {classes[int(o.counts.argmin())]!r}: too few to judge"
+    return ""
+
+# %% ../../nbs/23_evaluation/07_judgement.ipynb #f8acbb9b
 VERDICT = {1: Status.PASS, 0: Status.WARN, -1: Status.FAIL}
 BETTER = {1: "better than", 0: "not surely better than", -1: "no better than"}
 
@@ -71,15 +86,20 @@ def _result(code: str, status: Status, title: str = "", **fields: Any) -> Result
     return Result(code=code, title=title or CODES[code], status=status, **fields)
 
 
+def _first_up(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _ends(interval: Interval) -> tuple[float, float]:
     return interval.low, interval.high
 
 
 def _judged_difference(e: Evaluated, d: Difference) -> Result:
     advice = "" if d.verdict > 0 else f"{BETTER[d.verdict].capitalize()} {d.baseline}: look for features that tell more"
+    few = too_few(e)
     return _result(
         "MLN-E002",
-        VERDICT[d.verdict],
+        Status.WARN if few else VERDICT[d.verdict],
         f"{e.metric.title} better than {d.baseline}",
         value=d.value,
         threshold=0.0,
@@ -87,7 +107,7 @@ def _judged_difference(e: Evaluated, d: Difference) -> Result:
         method=f"{e.metric.name} against {d.baseline}",
         interval=_ends(d.interval),
         evidence={"baseline": d.baseline, "baseline_value": d.baseline_value, "interval": d.interval.method},
-        advice=advice,
+        advice=_first_up(few) or advice,
     )
 
 
@@ -98,7 +118,7 @@ def judge_differences(e: Evaluated) -> list[Result]:
     advice = "The target is the same in all of these rows; give the training data as baseline"
     return [_result("MLN-E002", Status.NOT_APPLICABLE, method=f"{e.metric.name} against a baseline", advice=advice)]
 
-# %% ../../nbs/23_evaluation/07_judgement.ipynb #9a53d423
+# %% ../../nbs/23_evaluation/07_judgement.ipynb #1d66f8ff
 def judge_primary(e: Evaluated) -> Result:
     """E001: the metric that decides."""
     best, states = e.strongest, [VERDICT[d.verdict] for d in e.differences]
@@ -106,6 +126,8 @@ def judge_primary(e: Evaluated) -> Result:
     advice = "" if states else "Shown, not judged: these rows give no baseline"
     if best is not None and best.verdict <= 0:
         advice = f"Do not use this model as it is: it is {BETTER[best.verdict]} {best.baseline}"
+    if states and (few := too_few(e)):
+        status, advice = Status.WARN, _first_up(few)
     return _result(
         "MLN-E001",
         status,
@@ -140,7 +162,7 @@ def _by_size(size: float, e: Evaluated, unit: float = 1.0) -> tuple[Status, floa
     warn, critical = e.settings.evaluate.calibration_warn * unit, e.settings.evaluate.calibration_critical * unit
     return (Status.FAIL, critical) if size > critical else (Status.WARN if size > warn else Status.PASS, warn)
 
-# %% ../../nbs/23_evaluation/07_judgement.ipynb #650eafe0
+# %% ../../nbs/23_evaluation/07_judgement.ipynb #38a050a8
 UNCALIBRATED = "Calibrate the model (sklearn.calibration.CalibratedClassifierCV) on rows it was not fitted on"
 
 
@@ -166,12 +188,13 @@ def judge_calibration(
         advice = "A calibrated model would often show as much in so few rows"
     first = _result("MLN-E003", status, value=error, method=methods[0], advice=advice, **shown)
     gap, within = calibration_in_the_large(*pair, e.sampling.confidence)
+    low, high = max(within.low, -1.0), min(within.high, 1.0)  # a difference of shares cannot leave this
     status, threshold = _by_size(abs(gap) if within.low > 0 or within.high < 0 else 0.0, e)
     more = "more" if gap > 0 else "fewer"
     advice = (
         f"{more.capitalize()} events are predicted than happen: {UNCALIBRATED}" if status is not Status.PASS else ""
     )
-    second = {"value": gap, "threshold": threshold, "n": n, "interval": _ends(within), "advice": advice}
+    second = {"value": gap, "threshold": threshold, "n": n, "interval": (low, high), "advice": advice}
     return [first, _result("MLN-E004", status, method=methods[1], **second)]
 
 # %% ../../nbs/23_evaluation/07_judgement.ipynb #0898805e
@@ -200,8 +223,9 @@ def judge_balance(e: Evaluated) -> Result:
         advice=advice,
     )
 
-# %% ../../nbs/23_evaluation/07_judgement.ipynb #1a127d69
+# %% ../../nbs/23_evaluation/07_judgement.ipynb #e0680536
 FLATTERED = ("accuracy", "roc_auc")
+HALVED = "Halved to lie in 0 to 1: scikit-learn's brier_score_loss with scale_by_half=True"
 
 
 def further_metrics(e: Evaluated) -> list[Result]:
@@ -219,6 +243,7 @@ def further_metrics(e: Evaluated) -> list[Result]:
         within = metric_interval(metric, o, e.sampling)
         evidence = {"metric": metric.title, "interval": within.method, "baseline_value": e.plain.get(metric.name)}
         advice = "Flatters where one class is rare" if rare and metric.name in FLATTERED else ""
+        advice = HALVED if metric.name == "brier" and task.kind == "multiclass" else advice
         shown = {"value": metric.compute(o), "interval": _ends(within), "evidence": evidence, "advice": advice}
         results.append(_result("MLN-E006", Status.SKIPPED, metric.title, n=len(o.truth), method=metric.name, **shown))
     return results
@@ -266,7 +291,7 @@ def judge_unseen(e: Evaluated) -> Result:
         else "",
     )
 
-# %% ../../nbs/23_evaluation/07_judgement.ipynb #dd66c223
+# %% ../../nbs/23_evaluation/07_judgement.ipynb #50d1186f
 def judge_bias(e: Evaluated) -> Result:
     """E008: mean of predicted − actual."""
     o, method = e.outcome, "mean predicted − actual"
@@ -279,6 +304,7 @@ def judge_bias(e: Evaluated) -> Result:
     real = within.low > 0 or within.high < 0
     status, threshold = _by_size(abs(bias) if real else 0.0, e, spread)
     way = "too high" if bias > 0 else "too low"
+    cure = "look where they are off most; a skewed target or rows unlike those it learned from may explain it"
     return _result(
         "MLN-E008",
         status,
@@ -288,7 +314,7 @@ def judge_bias(e: Evaluated) -> Result:
         method=method,
         interval=_ends(within),
         evidence={"standard_deviation_of_target": spread, "interval": within.method},
-        advice="" if status is Status.PASS else f"Predictions are {way} on average: look for drift since training",
+        advice="" if status is Status.PASS else f"Predictions are {way} on average: {cure}",
     )
 
 

@@ -107,7 +107,7 @@ def balanced_accuracy_of(cells: np.ndarray) -> np.ndarray:
     rows = cells.sum(-1)
     return _ratio(_ratio(_hits(cells), rows).sum(-1), (rows > 0).sum(-1))
 
-# %% ../../nbs/23_evaluation/02_metrics.ipynb #0d3807c5
+# %% ../../nbs/23_evaluation/02_metrics.ipynb #f14cb3ef
 TINY = float(np.finfo(np.float64).eps)  # as in scikit-learn, a probability of 0 is taken for this
 
 
@@ -124,7 +124,7 @@ def _log_losses(o: Outcome) -> np.ndarray:
 
 
 def _brier_losses(o: Outcome) -> np.ndarray:
-    """Squared distance of the probabilities to what came true, halved so that it lies in [0, 1]."""
+    """Squared distance of the probabilities to what came true; of several classes halved, so that it lies in [0, 1]."""
     assert o.probability is not None
     if o.probability.ndim == 1:
         return (o.probability - o.truth) ** 2
@@ -135,7 +135,7 @@ def errors(o: Outcome) -> np.ndarray:
     """Size of each error."""
     return np.abs(o.truth - o.predicted)
 
-# %% ../../nbs/23_evaluation/02_metrics.ipynb #7d3ea120
+# %% ../../nbs/23_evaluation/02_metrics.ipynb #a023d245
 def _roc_auc(o: Outcome) -> float:
     from sklearn.metrics import roc_auc_score
 
@@ -157,6 +157,7 @@ def _log_loss(o: Outcome) -> float:
 
 
 def _brier(o: Outcome) -> float:
+    """Brier score of scikit-learn; of several classes with `scale_by_half=True`, half of its own default."""
     from sklearn.metrics import brier_score_loss
 
     options: dict[str, Any] = {"labels": range(o.classes), "scale_by_half": True}

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # %% auto #0
-__all__ = ['MANY_CLASSES', 'ROWS_A_CLASS', 'target_column', 'require_learnable', 'ordered_classes', 'with_positive',
-           'class_codes', 'Task', 'classification', 'infer_task']
+__all__ = ['MANY_CLASSES', 'ROWS_A_CLASS', 'target_column', 'plain_label', 'require_learnable', 'ordered_classes',
+           'with_positive', 'class_codes', 'Task', 'classification', 'infer_task']
 
 # %% ../../nbs/23_evaluation/01_task.ipynb #23856a5d
 def target_column(
@@ -41,7 +41,13 @@ def target_column(
         raise DataError(what, "Predict a number or a class", column=str(target))
     return column
 
-# %% ../../nbs/23_evaluation/01_task.ipynb #7784df7a
+# %% ../../nbs/23_evaluation/01_task.ipynb #b77cf534
+def plain_label(value: Any) -> Any:
+    """Give a label as a plain Python value, a whole number as int."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    return int(plain) if isinstance(plain, float) and plain.is_integer() else plain
+
+
 def require_learnable(
     target: pd.Series,  # a column with some values
 ) -> pd.Series:  # its values, without the missing ones
@@ -49,23 +55,21 @@ def require_learnable(
     values = target.loc[target.notna()]
     label = repr(str(target.name))
     if len(values) < 2:
-        number = "one row" if len(values) else "no row"
-        raise DataError(f"target {label} has a value in {number} only", "Give more rows", column=str(target.name))
+        number = "a value in one row only" if len(values) else "no value in any row"
+        raise DataError(f"target {label} has {number}", "Give more rows", column=str(target.name))
     if values.nunique() == 1:
         hint = "Take another column, or rows in which it differs"
-        raise DataError(f"target {label} is always {values.iloc[0]!r}", hint, column=str(target.name))
+        raise DataError(f"target {label} is always {plain_label(values.iloc[0])!r}", hint, column=str(target.name))
     return values
 
-# %% ../../nbs/23_evaluation/01_task.ipynb #c3afa55e
+# %% ../../nbs/23_evaluation/01_task.ipynb #31e892b7
 def ordered_classes(
     values: Iterable[Any],  # labels, missing ones too
 ) -> tuple[Any, ...]:  # distinct labels as plain Python values, whole numbers as int
     """Give the distinct labels in order; labels of several types are ordered by type, then by their text."""
     import pandas as pd
 
-    found = pd.Series(values).dropna().unique()
-    plain = [v.item() if isinstance(v, np.generic) else v for v in found]
-    plain = [int(v) if isinstance(v, float) and v.is_integer() else v for v in plain]
+    plain = [plain_label(v) for v in pd.Series(values).dropna().unique()]
     try:
         return tuple(sorted(plain))
     except TypeError:
@@ -79,9 +83,10 @@ def with_positive(
     """Put the positive one of two classes last."""
     if positive is None:
         return classes[0], classes[1]
-    at = next((i for i, c in enumerate(classes) if c == positive or str(c) == str(positive)), None)
+    given = plain_label(positive)
+    at = next((i for i, c in enumerate(classes) if c == given or str(plain_label(c)) == str(given)), None)
     if at is None:
-        raise DataError(f"positive={positive!r} is no class of the target", nearest(positive, classes))
+        raise DataError(f"positive={given!r} is no class of the target", nearest(given, classes))
     return classes[1 - at], classes[at]
 
 # %% ../../nbs/23_evaluation/01_task.ipynb #bbe78b70
@@ -112,7 +117,7 @@ class Task:
         """The positive class of a binary task."""
         return self.classes[1] if self.kind == "binary" else None
 
-# %% ../../nbs/23_evaluation/01_task.ipynb #323efdab
+# %% ../../nbs/23_evaluation/01_task.ipynb #77a65ca3
 def classification(
     classes: tuple[Any, ...],  # at least two
     because: str,  # what the classes were seen in: "target 'left'", "the model"
@@ -122,7 +127,7 @@ def classification(
     if len(classes) > 2:
         return Task("multiclass", f"multiclass: {because} has {len(classes)} classes", classes)
     negative, chosen = with_positive(classes, positive)
-    taken = "the positive one" if positive is not None else "taken as positive; positive= changes that"
+    taken = "the positive one" if positive is not None else "taken as positive; -p positive=… or positive= changes that"
     return Task("binary", f"binary: {because} has two classes, {chosen!r} {taken}", (negative, chosen))
 
 # %% ../../nbs/23_evaluation/01_task.ipynb #1be0eb96

@@ -43,24 +43,31 @@ def choose_columns(
     same = not target or target == own.get("target")
     return target or own["target"], time or (own.get("time") if same else None)
 
-# %% ../../nbs/51_pipelines/08_trained.ipynb #493a644f
+# %% ../../nbs/51_pipelines/08_trained.ipynb #b9cafc96
 def report_training(
     trained: Trained,
     frame: pd.DataFrame,  # the whole table
     *,
     data: str,  # where the table came from
     metric: str = "",  # the primary metric; empty: chosen by the task
+    positive: str = "",  # the positive class; empty: chosen by the task
     seed: int = 0,
 ) -> Report:
     """Judge a fitted model on its held-out rows and say all that training decided, in one report."""
     judged = evaluate(
-        trained.pipeline, trained.test, target=trained.target, metric=metric or None, baseline=trained.train, seed=seed
+        trained.pipeline,
+        trained.test,
+        target=trained.target,
+        metric=metric or None,
+        positive=positive or None,
+        baseline=trained.train,
+        seed=seed,
     )
     own = training_report(trained)
     made = combine([judged, own], kind="train", title=f"Training: {trained.target}")
-    return made.with_meta(data=data, fingerprint=fingerprint(frame), metric=metric)
+    return made.with_meta(data=data, fingerprint=fingerprint(frame), metric=metric, positive=positive)
 
-# %% ../../nbs/51_pipelines/08_trained.ipynb #7414fc15
+# %% ../../nbs/51_pipelines/08_trained.ipynb #1ca185ab
 @dataclass(frozen=True)
 class TrainedModel:
     """A stored model with the facts of its training."""
@@ -93,6 +100,11 @@ class TrainedModel:
     def metric(self) -> str | None:
         """The primary metric that was asked for, or None for the task's own."""
         return self.report.meta["metric"] or None
+
+    @property
+    def positive(self) -> str | None:
+        """The positive class that was asked for, or None for the task's own."""
+        return self.report.meta["positive"] or None
 
     @property
     def name(self) -> str:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # %% auto #0
-__all__ = ['Role', 'USED', 'DATE_FORMS', 'NEARLY_ALL', 'ID_WORD', 'ID_CAMEL', 'DISTINCT', 'ColumnRole', 'parse_dates',
-           'date_form', 'date_parts', 'named_id', 'counts_rows', 'Roles', 'infer_roles', 'text_names',
-           'require_columns']
+__all__ = ['Role', 'USED', 'DATE_FORMS', 'NEARLY_ALL', 'ID_WORD', 'ID_CAMEL', 'DISTINCT', 'HARDLY_REPEATING', 'MANY_LABELS',
+           'ColumnRole', 'parse_dates', 'date_form', 'date_parts', 'named_id', 'counts_rows', 'Roles', 'infer_roles',
+           'text_names', 'require_columns']
 
 # %% ../../nbs/27_training/01_roles.ipynb #b41625e8
 Role = Literal["numeric", "categorical", "date", "text", "id", "constant", "dropped"]
@@ -119,8 +119,9 @@ def counts_rows(
         return False
     return float(values.max()) - float(values.min()) < 2 * len(values)
 
-# %% ../../nbs/27_training/01_roles.ipynb #5f4fb35e
+# %% ../../nbs/27_training/01_roles.ipynb #d612c76e
 DISTINCT = 0.95  # share of distinct values from which nearly every row has its own
+HARDLY_REPEATING, MANY_LABELS = 0.5, 50  # more distinct labels than this, in share and in number, are no categories
 
 
 def _numeric_role(name: str, series: pd.Series, share: float) -> ColumnRole:
@@ -146,11 +147,15 @@ def _label_role(name: str, series: pd.Series, share: float) -> ColumnRole:
         return ColumnRole(name, "numeric", f"numbers that are written as text{odd}")
     if named_id(name) and share > NEARLY_ALL / 2:
         return ColumnRole(name, "id", f"its name says identifier, and {share:.0%} of its values are distinct")
-    if share >= DISTINCT:
+    distinct = int(series.nunique())
+    if share >= DISTINCT or (share > HARDLY_REPEATING and distinct > MANY_LABELS):
         if values.str.contains(r"\S\s+\S").mean() > 0.5:
             return ColumnRole(name, "text", "words that hardly repeat")
-        return ColumnRole(name, "id", f"{share:.0%} of its values are distinct: nothing to learn for the next row")
-    return ColumnRole(name, "categorical", f"{series.nunique()} labels that repeat")
+        if share >= DISTINCT:
+            return ColumnRole(name, "id", f"{share:.0%} of its values are distinct: nothing to learn for the next row")
+        reason = f"{distinct:,} different labels in {len(values):,} rows hardly repeat: too few rows each to learn from"
+        return ColumnRole(name, "dropped", reason)
+    return ColumnRole(name, "categorical", f"{distinct} labels that repeat")
 
 
 def _number_share(series: pd.Series) -> float:
