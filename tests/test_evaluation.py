@@ -720,3 +720,65 @@ def test_a_model_fitted_on_arrays():
 def test_chance_has_no_outcome_of_its_own():
     o = next(outcomes())
     assert compare(METRICS["accuracy"], o, Baseline("chance"), Sampling(np.random.default_rng(0))).baseline == "chance"
+
+
+# ---------------------------------------------------------------- what is said
+
+
+@pytest.mark.parametrize(
+    ("labels", "given", "positive"),
+    [([0, 1], "0", 0), ([0.0, 1.0], "0", 0), ([0, 1], 1.0, 1), ([False, True], "False", False), ([0, 1], "", 1)],
+)
+def test_the_positive_class_is_found_by_its_text(labels, given, positive):
+    frame = frame_of()
+    frame["y"] = frame.y.map(dict(zip(("no", "yes"), labels, strict=True)))
+    model = LogisticRegression().fit(frame[["x", "z"]], frame.y)
+    for said in (model, model.predict(frame[["x", "z"]])):
+        assert ev(said, frame, positive=given).meta["positive"] == positive
+    with pytest.raises(DataError, match=r"positive='2' is no class of the target\. There are '"):
+        ev(model, frame, positive="2")
+
+
+def test_messages_hold_plain_values(fitted):
+    frame = frame_of()
+    with pytest.raises(DataError, match=r"^target 'y' is always 1\."):
+        infer_task(frame.assign(y=np.int64(1)).y)
+    with pytest.raises(DataError, match="target 'y' holds 0 and the like"):
+        ev(fitted, frame.assign(y=[0, 1] * 30))
+    with pytest.raises(DataError, match="target 'y' has no value in any row"):
+        infer_task(pd.Series([None, None], name="y"))
+
+
+def test_few_rows_are_not_judged_firmly():
+    rng = np.random.default_rng(0)
+    truth = np.tile([0, 1], 6)
+    few = ev(np.where(truth == 1, 0.9, 0.1), pd.DataFrame({"y": truth}))
+    judged = [*by_code(few, "MLN-E001"), *by_code(few, "MLN-E002")]
+    assert {(r.status, r.advice) for r in judged} == {(Status.WARN, "Only 12 rows: too few to judge")}
+    assert "well calibrated" not in few.summary and "too few rows to tell about calibration" in few.summary
+    assert "better than" not in few.summary
+    rare = np.r_[np.zeros(197, int), np.ones(3, int)]
+    report = ev(np.where(rare == 1, 0.8, 0.01), pd.DataFrame({"y": rare}))
+    assert by_code(report, "MLN-E001")[0].advice == "Only 3 rows of 1: too few to judge"
+    numbers = rng.normal(size=12)
+    assert (
+        "too few rows to tell about bias" in ev(numbers + rng.normal(0, 0.1, 12), pd.DataFrame({"y": numbers})).summary
+    )
+
+
+def test_calibration_in_the_large_stays_in_its_range():
+    report = ev(np.array([0.99, 0.9, 0.95, 0.02]), pd.DataFrame({"y": [0, 0, 0, 1]}))
+    low, high = by_code(report, "MLN-E004")[0].interval
+    assert -1 <= low < high <= 1
+
+
+def test_advice_on_bias_and_the_scale_of_brier():
+    rng = np.random.default_rng(0)
+    actual = rng.normal(size=300)
+    bias = by_code(ev(actual + 1, pd.DataFrame({"y": actual})), "MLN-E008")[0]
+    assert bias.advice.startswith("Predictions are too high on average: ") and "training" not in bias.advice
+    truth = rng.integers(0, 3, 300)
+    report = ev(0.4 * np.eye(3)[truth] + 0.2, pd.DataFrame({"y": truth}))
+    brier = next(r for r in report.results if r.method == "brier")
+    assert "scale_by_half=True" in brier.advice
+    close(brier.value, sk.brier_score_loss(truth, 0.4 * np.eye(3)[truth] + 0.2, scale_by_half=True))

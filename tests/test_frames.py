@@ -374,3 +374,47 @@ def test_flights_missing_or_mistyped():
     with patch("importlib.util.find_spec", return_value=None), pytest.raises(MissingExtraError) as caught:
         read_frame("demo:flights")
     assert 'pip install "mlnb[demo]"' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("separator", "cells", "expected"),
+    [
+        (";", ["12,5", "7,25", "", "-3,0"], [12.5, 7.25, None, -3.0]),
+        (";", ["1.234,5", "12,5", "7", "2.000.000,25"], [1234.5, 12.5, 7.0, 2000000.25]),
+        (";", ["1,234", "2,5", "100", "0,125"], [1.234, 2.5, 100.0, 0.125]),
+        ("\t", ["12,5", "1,234", "7", "8"], [12.5, 1.234, 7.0, 8.0]),
+        ("|", ["12345,5", "1,5", "7", "8"], [12345.5, 1.5, 7.0, 8.0]),
+    ],
+)
+def test_decimal_commas_are_numbers(tmp_path, separator, cells, expected):
+    path = tmp_path / "p.csv"
+    path.write_text(f"city{separator}price\n" + "".join(f"Cork{separator}{cell}\n" for cell in cells))
+    frame = read_frame(path)
+    assert column_kind(frame["price"]) == "numeric" and column_kind(frame["city"]) == "categorical"
+    assert frame["price"].astype(object).where(frame["price"].notna(), None).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("separator", "cells"),
+    [
+        (";", ["12,5", "many"]),
+        (";", ["1.234,5", "12345,6"]),
+        (";", ["1,234,567", "2,5"]),
+        (";", ["1.5", "1,5"]),
+        (";", ["28.02.2024", "1.3.2024"]),
+        ("\t", ["1,234", "12,500"]),
+    ],
+)
+def test_other_commas_stay_text(tmp_path, separator, cells):
+    path = tmp_path / "p.csv"
+    path.write_text(f"city{separator}price\n" + "".join(f"Cork{separator}{cell}\n" for cell in cells))
+    assert read_frame(path)["price"].tolist() == cells
+
+
+def test_decimal_commas_beside_commas_and_doubled_names(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text('price,price\n"12,5",1\n"7,5",2\n')
+    assert read_frame(path).iloc[:, 0].tolist() == ["12,5", "7,5"]
+    path.write_text("price;price\n12,5;1\n7,5;2\n")
+    frame = read_frame(path)
+    assert list(frame.columns) == ["price", "price"] and frame.iloc[:, 0].tolist() == [12.5, 7.5]

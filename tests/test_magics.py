@@ -204,3 +204,36 @@ def test_a_report_is_shown_once_with_text_and_html(kernel):
 def test_an_error_is_one_line_in_jupyter(kernel):
     [(kind, content)] = outputs(kernel, "%drift refdf curdff")
     assert kind == "error" and content["traceback"] == ["DataError: no variable 'curdff'. Did you mean 'curdf'?"]
+
+
+OWN_MODEL = """%%track own
+class Mine:
+    def __init__(self, k=1):
+        self.k = k
+    def get_params(self, deep=True):
+        return {"k": self.k}
+    def fit(self, X, y):
+        self.mean_ = float(y.mean())
+        return self
+    def predict(self, X):
+        return [self.mean_] * len(X)
+mine = Mine(3).fit(ref[["age"]], ref.age)
+{"acc": 0.5, "p@1": 0.25, "fine": True, "f1": None}
+"""
+
+
+def test_a_tracked_cell_loses_nothing_that_it_worked_out(shell, capsys):
+    """Odd metrics are named, not fatal; a model of a plain class, fitted in one line, is recorded."""
+    assert run(shell, OWN_MODEL)["acc"] == 0.5
+    said = capsys.readouterr().out
+    assert "'fine', 'f1'" in said and "'p@1' as 'p_1'" in said
+    [row] = mlnb.runs()
+    assert row.status == "FINISHED" and row.metrics["acc"] == 0.5 and row.metrics["p_1"] == 0.25
+    assert row.params["k"] == "3"
+    error = run(shell, "%%track second --target nope --data ref\n1 + 1")
+    assert "nope" in str(error) and len(mlnb.runs()) == 1
+    error = run(shell, "%%track third\nraise ValueError('boom\\nsecond line')")
+    assert isinstance(error, ValueError)
+    shown = mlnb.runs("show", "latest")
+    assert "ValueError: boom second line" in shown.to_text()
+    assert "evaluate" not in repr(mlnb.runs(kind="code")) and "code" in repr(mlnb.runs(kind="cod"))

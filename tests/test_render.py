@@ -213,7 +213,14 @@ def test_the_text_form_says_why_not_judged_once_and_bounded():
     assert "Why not judged\n- for regression only (R²)\n" in evaluation_report().to_text()
     assert evaluation_report().to_text().count("no column 'sex'") == 1
     poor = [
-        Result(code="MLN-D001", title="KS", subject=f"c{i}", status="not_applicable", method="ks", advice=f"reason {i} " * 9)
+        Result(
+            code="MLN-D001",
+            title="KS",
+            subject=f"c{i}",
+            status="not_applicable",
+            method="ks",
+            advice=f"reason {i} " * 9,
+        )
         for i in range(30)
     ]
     lines = render.to_text(Report(kind="x", title="x", results=poor), 80).split("Why not judged\n")[1].splitlines()

@@ -898,8 +898,7 @@ def test_cells_in_a_kernel(workspace, tmp_path, monkeypatch):
         "figures": "FINISHED",
         "fails": "FAILED",
         "refused": "FAILED",
-        "unknown": "FAILED",
-        "target": "FAILED",
+        "unknown": "FINISHED",  # the cell worked; what could not be recorded is said
         "exits": "FAILED",
         "own classes": "FINISHED",
         "quiet": "FINISHED",

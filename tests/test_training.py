@@ -251,7 +251,7 @@ class TestRefusals:
                 {"target": "y"},
             ),
             "one row": (frame.head(1), {"target": "y"}),
-            "no row": (frame.head(0), {"target": "y"}),
+            "no value in any row": (frame.head(0), {"target": "y"}),
             "usable rows": (frame.head(12), {"target": "y"}),
             "always": (frame.assign(y=1), {"target": "y"}),
             "target 'y'": (frame.assign(y=None), {"target": "y"}),
@@ -394,7 +394,7 @@ def test_report_reads_back_and_names_decisions():
     report = training_report(fit(mixed(), target="churned", drop=["spent"]))
     assert Report.from_json(report.to_json()) == report
     found = {r.code: r for r in report.results}
-    assert set(found) == {"MLN-R001", "MLN-R002", "MLN-R003", "MLN-R004", "MLN-R005", "MLN-L004"}
+    assert set(found) == {"MLN-R001", "MLN-R002", "MLN-R003", "MLN-R004", "MLN-R005", "MLN-R006", "MLN-L004"}
     assert found["MLN-R001"].advice.startswith("binary") and found["MLN-R004"].status == Status.WARN
     assert report.ok and "churned" in report.summary and len(report.tables[1].rows) == 13
     assert ("spent", "dropped", "left out on request") in report.tables[1].rows
@@ -419,3 +419,50 @@ def test_fitting_warns_of_nothing(adult):
         warnings.simplefilter("error")
         fit(adult.head(3000), target="income-per-year")
         fit(mixed(), target="churned")
+
+
+def test_labels_that_hardly_repeat_are_no_category():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"price": [f"{v // 10},{v % 10}" for v in rng.permutation(380)] + ["1,5"] * 120})
+    frame["city"], frame["y"] = rng.choice(["Cork", "Bern"], 500), rng.normal(size=500)
+    roles = infer_roles(frame, target="y")
+    assert roles["price"].role == "dropped" and roles["price"].reason.startswith("380 different labels in 500 rows")
+    assert roles["city"].reason == "2 labels that repeat"
+
+
+def heavy(seed: int, rows: int = 900) -> pd.DataFrame:
+    """Revenue with a long tail."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=rows, freq="D").strftime("%Y-%m-%d")})
+    frame["price"], frame["qty"] = rng.lognormal(3, 0.8, rows).round(2), rng.integers(1, 20, rows)
+    return frame.assign(revenue=frame["price"] * frame["qty"] * rng.lognormal(0, 1.2, rows))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_long_tail_is_learned_better_than_the_median(seed):
+    trained = fit(heavy(seed), target="revenue", time="day")
+    actual = trained.test["revenue"]
+    median = np.full(len(actual), trained.train["revenue"].median())
+    assert mean_absolute_error(actual, trained.pipeline.predict(trained.test)) < mean_absolute_error(actual, median)
+    assert trained.family == "trees" and trained.why.startswith("gradient boosted trees that follow the absolute error")
+    assert "mean absolute error" in trained.why and "a linear model" in trained.why
+
+
+def test_small_regression_is_as_good_as_before():
+    trained = fit(load_diabetes(as_frame=True).frame, target="target")
+    said = trained.pipeline.predict(trained.test)
+    assert mean_absolute_error(trained.test["target"], said) < 43.4 and trained.family == "linear"
+
+
+def test_rare_classes_are_named():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=203), "y": ["a", "b"] * 100 + ["c", "d", "d"]})
+    report = training_report(fit(frame, target="y"))
+    found = {r.code: r for r in report.results}
+    assert found["MLN-R006"].status == Status.WARN and found["MLN-R006"].value == 2
+    assert found["MLN-R006"].advice.startswith("Fewer than 5 rows: 'c' (1), 'd' (2);")
+    assert found["MLN-R002"].advice == "" and "Columns used" not in dict(report.tables[0].rows)
+    plenty = training_report(fit(frame.head(200), target="y")).results
+    assert next(r for r in plenty if r.code == "MLN-R006").status == Status.PASS
+    numbers = training_report(fit(heavy(0, 100), target="revenue")).results
+    assert next(r for r in numbers if r.code == "MLN-R006").status == Status.NOT_APPLICABLE

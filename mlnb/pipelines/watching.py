@@ -146,7 +146,7 @@ def _of_columns(report: Report) -> Report:
 def _moved(report: Report | None) -> bool:
     return report is not None and any(r.status in (Status.WARN, Status.FAIL) for r in report.results)
 
-# %% ../../nbs/51_pipelines/09_watching.ipynb #deeace49
+# %% ../../nbs/51_pipelines/09_watching.ipynb #e6d3ae2c
 def report_window(
     trained: TrainedModel,
     known: pd.DataFrame,  # the reference
@@ -171,7 +171,8 @@ def report_window(
     sentences = [inputs.summary, f"The predictions of {trained.target} have drifted" if _moved(said) else ""]
     sentences += [f"The values of {trained.target} have drifted" if _moved(labels) else ""]
     sentences += [r.advice for r in (can_predict, can_judge) if r]
-    sentences += [since.advice or "The primary metric has not dropped since training", judged.summary] if judged else []
+    if since and judged:
+        sentences += [since.advice or "The primary metric has not dropped since training", judged.summary]
     text = ". ".join(s.rstrip(".") for s in sentences if s)
     made = combine(parts, kind="monitor", title=f"Monitor: {names[1]}", summary=text)
     return made.with_meta(model=trained.name, reference=names[0], data=names[1])

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # %% auto #0
 __all__ = ['ATTACH', 'Run', 'active', 'track', 'log']
 
-# %% ../../nbs/30_tracking/07_run.ipynb #cdb01ffd
+# %% ../../nbs/30_tracking/07_run.ipynb #d12a7db1
 class Run(Recorder):
     """A run being recorded; made by `track`, used as `with` block or by `start`, `finish` and `fail`."""
 
@@ -49,6 +49,7 @@ class Run(Recorder):
         self.id, self.attached, self.open = "", False, False
         self._given_params, self._given_tags = {key(name): value for name, value in params.items()}, dict(tags)
         self._ended = ""  # the state in which it was left
+        self.notes: list[str] = []  # what the record lacks or has under another name, said with the run
         self._models: list[Staged] = []
         self._reports: list[tuple[Report, str]] = []
         self._process, self._thread = os.getpid(), threading.get_ident()
@@ -114,7 +115,8 @@ class Run(Recorder):
     def __repr__(self) -> str:
         if not self.id:
             return f"run {self.name!r}, not started"
-        state = "is open" if self.open else f"{self._ended}. Next: mlnb runs show {self.short}"
+        notes = "".join(f". {note[:1].upper()}{note[1:].rstrip('.')}" for note in self.notes)
+        state = "is open" if self.open else f"{self._ended}{notes}. Next: mlnb runs show {self.short}"
         return f"run {self.name!r} ({self.short}) {state}"
 
 # %% ../../nbs/30_tracking/07_run.ipynb #9cf47bd1
