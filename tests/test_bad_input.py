@@ -240,6 +240,8 @@ PARAMETERS = [
     (["-p", "seed=three"], "seed"),
     (["-p", "seed"], "key=value"),
     (["-p", "class=3"], "class"),
+    (["-p", 'data=x"\nimport os\n"'], "line break"),
+    (["-p", "drop=a\u2028b"], "line break"),
     (["-p", "x = 1\nimport os=3"], "parameter"),
     (["--timeout", "soon"], "--timeout"),
     (["--timeout", "-3"], "timeout"),
