@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -28,7 +29,7 @@ from mlnb.core.errors import ArgumentError, DataError, FileError, MLNBError, Ref
 from mlnb.core.result import Report, Result, Table
 from mlnb.core.settings import load_settings
 from mlnb.core.workspace import Workspace, make
-from mlnb.tracking import facts, models, sources
+from mlnb.tracking import cell, facts, models, sources
 from mlnb.tracking import run as running
 from mlnb.tracking.models import open_model, save_model
 from mlnb.tracking.records import RunList, runs
@@ -721,6 +722,29 @@ def test_listing(workspace):
     assert frame["metrics.auc"].tolist() == [0.4, 0.3, 0.2] and str(frame["started"].dtype) == "datetime64[ns, UTC]"
 
 
+def test_the_primary_metric_stands_first_in_a_listing(workspace):
+    def result(code, value, method=""):
+        return Result(code=code, title="t", status="pass", value=value, method=method)
+
+    counted = [result("MLN-R001", 2), *(result("MLN-D000", 0, n) for n in ("drifted_share", "missing", "schema"))]
+    judged = [result("MLN-E006", 0.9, "roc_auc"), result("MLN-E001", 0.7, "average_precision")]
+    with track("train", kind="train") as run:
+        run.log(Report(kind="train", title="t", summary="s", results=(*counted, *judged)))
+    assert runs()[0].words()[6] == "average_precision 0.7, roc_auc 0.9, drifted_share 0"
+    assert runs()[0].metrics["MLN-R001"] == 2
+
+
+def test_an_empty_selection_says_what_there_is(workspace):
+    for kind in ("train", "monitor"):
+        end_run(open_run("one", kind=kind), "FINISHED")
+    none = repr(runs(kind="trian"))
+    assert "No run is of kind 'trian'" in none and "Did you mean 'train'?" in none and "No runs" not in none
+    assert "There are 'monitor', 'train'" in repr(runs(kind="foo")) and "foo" in runs(kind="foo")._repr_html_()
+    failed = repr(runs(kind="train", failed=True))
+    assert "No run of kind 'train' failed" in failed and "Next: mlnb runs --kind train" in failed
+    assert "No run failed" in repr(runs(failed=True))
+
+
 def test_wrong_references_and_options(workspace):
     assert "there are no runs yet" in str(said(runs, "show"))
     ids = [open_run("same") for _ in range(2)]
@@ -770,6 +794,134 @@ def test_definitions_are_found_wherever_a_model_hides_them():
     holder = {"a": [(1, np.array([Deep(), None], dtype=object))]}
     assert sources.local_definitions(holder) == [Deep]
     assert sources.local_definitions(table()) == []
+
+
+# --- cells, in a shell of this process ---------------------------------------------------------------------------
+
+MINE = """
+class Mine:
+    def __init__(self, depth=1): self.depth = depth
+    def get_params(self, deep=True): return {"depth": self.depth}
+    def fit(self, X, y):
+        self.mean = float(y.mean())
+        return self
+    def predict(self, X): return np.full(len(X), self.mean)
+a = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0], "y": [0.0, 1.0, 1.0, 2.0]})
+"""
+
+
+@pytest.fixture
+def shell(workspace, monkeypatch):
+    """A shell with two tables; `shown` are the texts that it displays beside a cell's value."""
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.instance()
+    shell.reset(new_session=False)
+    shell.user_ns |= {"np": np, "pd": pd, "frame": pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0], "b": [0, 1, 0, 1]})}
+    shell.shown = []
+    monkeypatch.setattr(cell, "_display", lambda thing: shell.shown.append(repr(thing)))
+    return shell
+
+
+def recorded(workspace, name="cell"):
+    return find_run(name, client(workspace), workspace)
+
+
+def test_a_cells_dict_keeps_its_numbers_and_names_the_rest(shell, workspace):
+    source = """
+    {"acc": 0.5, "fine": True, "f1": None, "label": "x", "mae": np.float32(0.25), "n": np.int64(3),
+     "one": np.array(1.5), "ok": np.bool_(True), "p@1": 0.75, "p#1": 1, "acc (test)": 0.7,
+     "a//b/": 2, "..": 3, "": 4, 5: 6, "huge": 10**400}
+    """
+    value = cell.track_cell(shell, "cell", textwrap.dedent(source))
+    assert value["fine"] is True and len(value) == 16
+    run = recorded(workspace)
+    metrics = {name: v for name, v in run.data.metrics.items() if not name.startswith("mlnb.")}
+    numbers = {"acc": 0.5, "mae": 0.25, "n": 3, "one": 1.5}
+    assert metrics == numbers | {"p_1": 0.75, "p_1_": 1, "acc _test_": 0.7, "a/_/b/_": 2, "_": 3, "__": 4}
+    [line] = shell.shown
+    assert run.info.status == "FINISHED" and "FINISHED. Not recorded, being no numbers: 'fine', 'f1', 'label'" in line
+    assert "'ok', 5, 'huge'. Recorded 'p@1' as 'p_1', 'p#1' as 'p_1_', 'acc (test)' as 'acc _test_'" in line
+    assert line.endswith(f". Next: mlnb runs show {run.info.run_id[:8]}")
+    with track("strict") as strict:
+        for name in ("p@1", "a/", "a//b", ".", ""):
+            assert isinstance(said(strict.metric, name, 1), ArgumentError), name
+
+
+def test_a_model_is_stored_whatever_the_metrics_are_called(shell, workspace):
+    shell.run_cell("from sklearn.linear_model import LogisticRegression")
+    source = "model = LogisticRegression().fit(frame[['a']], frame.b)\n{'p@1': model.score(frame[['a']], frame.b)}"
+    assert set(cell.track_cell(shell, "cell", source)) == {"p@1"}
+    assert open_model("cell").predict(shell.user_ns["frame"][["a"]]).tolist() == [0, 0, 1, 1]
+    [used] = recorded(workspace).inputs.dataset_inputs
+    assert {tag.key: tag.value for tag in used.tags}["mlflow.data.context"] == "training"
+
+
+@pytest.mark.parametrize("options", [{"data": "frmae"}, {"model": "mdl"}, {"data": "made", "target": "zz"}])
+def test_a_wrong_option_seen_after_the_cell_loses_nothing(shell, workspace, options):
+    shell.run_cell("from sklearn.linear_model import LogisticRegression")
+    source = "made = frame.copy()\nmodel = LogisticRegression(C=2.0).fit(made[['a']], made.b)\n{'acc': 0.5}"
+    error = said(cell.track_cell, shell, "cell", source, **options)
+    assert isinstance(error, ArgumentError) and error.hint
+    run = recorded(workspace)
+    assert run.info.status == "FINISHED" and run.data.metrics["acc"] == 0.5 and run.data.params["C"] == "2.0"
+    assert run.inputs.dataset_inputs and open_model("cell").C == 2.0
+    assert shell.shown[1:] == ["{'acc': 0.5}"]
+
+
+@pytest.mark.parametrize("options", [{"data": "notes"}, {"model": "frame"}, {"data": "frame", "target": "zz"}])
+def test_a_wrong_option_that_the_cell_cannot_mend_is_refused_before_it_runs(shell, workspace, options):
+    shell.user_ns["notes"] = "text"
+    error = said(cell.track_cell, shell, "cell", "ran = frame.sum()", **options)
+    assert isinstance(error, ArgumentError) and "ran" not in shell.user_ns and len(runs()) == 0
+
+
+@pytest.mark.parametrize("source", ["frame['zz'] = 1", "%time frame = frame.assign(**{'z' * 2: 1})"])
+def test_a_target_that_the_cell_makes_is_not_refused(shell, workspace, source):
+    cell.track_cell(shell, "cell", source, data="frame", target="zz")
+    [used] = recorded(workspace).inputs.dataset_inputs
+    assert {tag.key: tag.value for tag in used.tags}["mlnb.target"] == "zz"
+
+
+def test_what_cannot_be_recorded_becomes_a_note_and_a_store_that_fails_shows_the_value(shell, workspace, monkeypatch):
+    whole = cell.Run.data
+    monkeypatch.setattr(cell.Run, "data", lambda *_, **__: (_ for _ in ()).throw(TypeError("odd\ncells")))
+    assert cell.track_cell(shell, "cell", "frame.sum()\n{'acc': 1.0}") == {"acc": 1.0}
+    assert "FINISHED. Not recorded: table frame (TypeError: odd cells). Next" in shell.shown.pop()
+    assert recorded(workspace).data.metrics["acc"] == 1
+    monkeypatch.setattr(cell.Run, "data", whole)
+    monkeypatch.setattr(cell.Run, "_store_models", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError):
+        cell.track_cell(shell, "full", "{'acc': 1.0}")
+    assert shell.shown == ["{'acc': 1.0}"] and recorded(workspace, "full").info.status == "FAILED"
+
+
+@pytest.mark.parametrize("fit", ["mm = Mine(3).fit(a[['x']], a.y)", "mm = Mine(3)\nmm.fit(X=a[['x']], y=a.y)"])
+def test_a_model_of_the_notebooks_own_class_is_found_in_both_spellings(shell, fit):
+    shell.run_cell(MINE)
+    reading = cell.read_cell(ast.parse(fit))
+    shell.run_cell(fit)
+    assert list(cell.estimators(reading, shell.user_ns)) == ["mm"]
+    assert cell.hyperparameters(shell.user_ns["mm"]) == {"depth": 3}
+    assert set(reading.trained_on) == {"a"}
+    unfitted = cell.read_cell(ast.parse("other = Mine(2)"))
+    shell.run_cell("other = Mine(2)")
+    assert not cell.estimators(unfitted, shell.user_ns)
+    shell.run_cell("other.mean_ = 1.0")
+    assert list(cell.estimators(unfitted, shell.user_ns)) == ["other"]
+
+
+def test_an_error_of_several_lines_is_told_in_one_with_its_type_first(shell, workspace):
+    with pytest.raises(ValueError), track("block"):
+        raise ValueError("boom\n  second line")
+    with pytest.raises(ValueError):
+        cell.track_cell(shell, "cell", "raise ValueError('boom\\nsecond line')")
+    for name in ("block", "cell"):
+        assert recorded(workspace, name).data.tags["mlnb.error"] == "ValueError: boom second line"
+    with pytest.raises(ValueError), track("long"):
+        raise ValueError("x\n" * 2000)
+    tag = recorded(workspace, "long").data.tags["mlnb.error"]
+    assert tag.startswith("ValueError: x x") and len(tag) == 500
 
 
 # --- cells, in a real kernel -------------------------------------------------------------------------------------
@@ -851,6 +1003,8 @@ CELLS = [
     """,
     """np.save("answers.npy", own.predict_proba(people))""",
     """cell("quiet", "1 + 1;")""",
+    MINE,
+    """cell("no base", "mm = Mine(3).fit(a[['x']], a.y)\\n{'p@1': 0.5}")""",
 ]
 
 
@@ -874,7 +1028,7 @@ def test_cells_in_a_kernel(workspace, tmp_path, monkeypatch):
     ).execute()
     cells = notebook.cells
     errors = [[o for o in c.outputs if o.output_type == "error"] for c in cells]
-    assert [len(e) for e in errors] == [0, 0, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0], [
+    assert [len(e) for e in errors] == [0, 0, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0], [
         o.get("text") for c in cells for o in c.outputs
     ]
     names = [e[0].ename if e else "" for e in errors]
@@ -902,8 +1056,11 @@ def test_cells_in_a_kernel(workspace, tmp_path, monkeypatch):
         "exits": "FAILED",
         "own classes": "FINISHED",
         "quiet": "FINISHED",
+        "no base": "FINISHED",
     }
     api = client(workspace)
+    plain = api.get_run(recorded["no base"].run_id)
+    assert plain.data.params == {"depth": "3"} and plain.data.metrics["p_1"] == 0.5 and plain.outputs.model_outputs
     figures = api.get_run(recorded["figures"].run_id)
     assert (
         figures.data.metrics["share"] == 0.5
