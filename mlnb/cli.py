@@ -133,11 +133,14 @@ def split_options(texts: list[str]) -> tuple[list[str], dict[str, str]]:
         extra[name.replace("-", "_")] = value
     return plain, extra
 
-# %% ../nbs/81_cli.ipynb #aea16520
+# %% ../nbs/81_cli.ipynb #0e9f0233
 def show(result: Any, form: str, out: Path | None) -> int:
     """Print what a function gave, write it if asked, and return the exit status."""
     if form not in FORMS:
         raise ArgumentError(f"no format {form!r}", nearest(form, FORMS))
+    error = getattr(result, "error", None)
+    if error is not None and form == "text" and out is None:  # a step that did not finish: one line, as any error
+        return _say(f"{error} (run {result.run_id[:8]}, recorded as failed)", result.exit_status)
     report = getattr(result, "shown", None) or getattr(result, "report", result)
     if out is not None:
         if not hasattr(report, "save"):
