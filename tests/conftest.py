@@ -71,3 +71,48 @@ def bare_workspace(tmp_path, monkeypatch):
     monkeypatch.setenv("MLNB_WORKSPACE", str(workspace.root))
     monkeypatch.chdir(workspace.root)
     return workspace
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One Chromium for all tests."""
+    from browsing import start_browser
+
+    playwright, started = start_browser()
+    yield started
+    started.close()
+    playwright.stop()
+
+
+@pytest.fixture
+def tab(browser):
+    """Open a page and watch it: what it asked for, what it complained of."""
+    from browsing import watched
+
+    opened = []
+
+    def open_tab(width: int = 1280, theme: str = "light"):
+        opened.append(watched(browser.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)))
+        return opened[-1]
+
+    yield open_tab
+    for page in opened:
+        page.close()
+
+
+@pytest.fixture(scope="session")
+def lived_in(tmp_path_factory):
+    """A workspace in which the demo's model was trained, evaluated and monitored: read it, and copy it to change it."""
+    from helpers_lived import build
+
+    return build(tmp_path_factory.mktemp("lived") / "ws")
+
+
+@pytest.fixture
+def lived(lived_in, tmp_path, monkeypatch):
+    """A copy of that workspace of one's own, as the current one."""
+    from helpers_lived import copy_lived
+
+    workspace = copy_lived(lived_in, tmp_path / "ws")
+    monkeypatch.setenv("MLNB_WORKSPACE", str(workspace.root))
+    return workspace

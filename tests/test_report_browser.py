@@ -2,73 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
+from browsing import INK, findings
 from payloads import PAYLOADS
 from report_samples import drift_report, evaluation_report
 from test_render import hostile
-
-CHROMIUM = Path(os.environ.get("MLNB_CHROMIUM", "/usr/bin/chromium"))
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-INK = {"light": "rgb(31, 35, 40)", "dark": "rgb(230, 237, 243)"}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """One Chromium for the module. Where CI is set it has to be there: a skipped browser must not look like a pass."""
-    try:
-        from playwright.sync_api import sync_playwright
-
-        playwright = sync_playwright().start()
-    except ImportError:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip("playwright is not installed")
-    try:
-        if not CHROMIUM.exists() and not os.environ.get("CI"):
-            pytest.skip(f"no browser at {CHROMIUM}; set MLNB_CHROMIUM")
-        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, OFFLINE])
-        yield started
-        started.close()
-    finally:
-        playwright.stop()
-
-
-@pytest.fixture
-def tab(browser):
-    """Open a page and watch it: what it asked for, what it complained of."""
-    opened = []
-
-    def open_tab(width: int = 1280, theme: str = "light"):
-        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)
-        page.asked, page.said = [], []
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.on(
-            "console", lambda message: page.said.append(message.text) if message.type in ("error", "warning") else None
-        )
-        page.on("pageerror", lambda error: page.said.append(str(error)))
-        page.on("dialog", lambda dialog: (page.said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-        opened.append(page)
-        return page
-
-    yield open_tab
-    for page in opened:
-        page.close()
 
 
 def show(page, text: str, folder: Path) -> None:
@@ -77,13 +20,6 @@ def show(page, text: str, folder: Path) -> None:
     file.write_text(text, encoding="utf-8")
     page.goto(file.as_uri())
     assert page.asked.pop(0) == file.as_uri()
-
-
-def findings(page) -> list[str]:
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page).response["violations"]
-    return [f"{v['id']}: {v['nodes'][0]['html'][:120]} ({len(v['nodes'])})" for v in found]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

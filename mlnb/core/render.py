@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from mlnb.core.result import Chart, Report, Result, Table
 
 # %% auto #0
-__all__ = ['MOST_ROWS', 'MOST_REASONS', 'LONGEST', 'to_html', 'table_html', 'page', 'inert', 'to_markdown', 'to_text',
-           'table_text']
+__all__ = ['MOST_ROWS', 'MOST_REASONS', 'LONGEST', 'filled', 'to_html', 'table_html', 'page', 'standalone', 'inert',
+           'to_markdown', 'to_text', 'table_text']
 
 # %% ../../nbs/00_core/07_render.ipynb #1c01aff2
 MOST_ROWS = 200  # of a table that are shown; the stored report has all
@@ -70,7 +70,7 @@ def _side(table: Table, column: int) -> Markup:
 def _drawn(chart: Chart, *, small: bool = False) -> Markup:
     return Markup(draw(chart, small=small))  # noqa: S704  draw escapes what it prints
 
-# %% ../../nbs/00_core/07_render.ipynb #880285a0
+# %% ../../nbs/00_core/07_render.ipynb #40edce2f
 @cache
 def _templates() -> Environment:
     env = Environment(
@@ -99,10 +99,14 @@ def _templates() -> Environment:
     return env
 
 
-def _filled(name: str, **values: Any) -> Markup:
+def filled(
+    name: str,  # of a template or style sheet in mlnb/static
+    **values: Any,  # made readable and escaped where they are printed, unless they are markup already
+) -> Markup:
+    """Fill a template of ours."""
     return Markup(_templates().get_template(name).render(**values))  # noqa: S704  the template has escaped it
 
-# %% ../../nbs/00_core/07_render.ipynb #71f6798a
+# %% ../../nbs/00_core/07_render.ipynb #02026f1a
 def to_html(
     report: Report,
     *,
@@ -111,11 +115,11 @@ def to_html(
 ) -> str:
     """Give a report as an HTML fragment: for notebooks, Voila, executed notebooks and cards."""
     laid = arrange(report)
-    sheet = _filled("report.css") if style else ""
+    sheet = filled("report.css") if style else ""
     calls = by_advice(worst_first(r for row in laid.rows for r in row.calling), otherwise="Look into it")
     cells = (r for row in laid.rows for r in row.cells if r is not None)  # the list has its reasons in its rows
     groups = {"calls": calls, "reasons": layout.reasons_of(cells, calls), "tables": _beside(report)}
-    return str(_filled("report.html.j2", report=report, laid=laid, style=sheet, level=level, **groups))
+    return str(filled("report.html.j2", report=report, laid=laid, style=sheet, level=level, **groups))
 
 
 def _beside(report: Report) -> list[Table]:
@@ -129,14 +133,25 @@ def _beside(report: Report) -> list[Table]:
 
 def table_html(table: Table) -> str:
     """Give a table by itself as an HTML fragment."""
-    return str(_filled("alone.html.j2", t=table, style=_filled("report.css")))
+    return str(filled("alone.html.j2", t=table, style=filled("report.css")))
 
 
 def page(report: Report) -> str:
     """Give a report as a standalone page that loads nothing and runs no script."""
-    body = Markup(to_html(report, style=False, level=1))  # noqa: S704  the template has escaped it
-    style = _filled("report.css") + _filled("page.css")
-    return str(_filled("page.html.j2", report=report, laid=arrange(report), style=style, body=body))
+    title = f"{report.title}: {layout.badge(arrange(report).status)}"
+    return standalone(title, to_html(report, style=False, level=1))
+
+
+def standalone(
+    title: str,  # of the browser's tab
+    body: str,  # fragments of ours without their style, escaped already
+    *,
+    sheets: Sequence[str] = (),  # further style sheets of mlnb/static
+) -> str:
+    """Give fragments as one page that loads nothing and runs no script, which its policy also forbids."""
+    style = Markup("").join(filled(name) for name in ("report.css", *sheets, "page.css"))
+    inside = Markup(body)  # noqa: S704  the templates have escaped it
+    return str(filled("page.html.j2", title=title, style=style, body=inside))
 
 # %% ../../nbs/00_core/07_render.ipynb #be955641
 _MARKS = re.compile(r"([\\`*\[\]{}|#~$!:@])|(?<![^\W_])_|_(?![^\W_])|(?<=www)\.|^[-+=]|^\d+(?=[.)])")

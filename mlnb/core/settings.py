@@ -20,7 +20,7 @@ from .errors import SettingsError, nearest
 
 # %% auto #0
 __all__ = ['Share', 'Positive', 'Threshold', 'SECTIONS', 'ENVIRONMENT', 'Section', 'General', 'Tracking', 'Drift', 'Evaluate',
-           'Train', 'Run', 'Settings', 'load_settings']
+           'Train', 'Run', 'Governance', 'Dashboard', 'Settings', 'load_settings']
 
 # %% ../../nbs/00_core/04_settings.ipynb #f3b848f7
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -101,7 +101,25 @@ class Run(Section):
     timeout: Positive
     save_every: Positive
 
-# %% ../../nbs/00_core/04_settings.ipynb #759cea4d
+# %% ../../nbs/00_core/04_settings.ipynb #93e9f0d9
+class Governance(Section):
+    """`[governance]`: what the evidence of checklists is judged by."""
+
+    monitor_days: Positive
+    small_data: Annotated[int, Field(ge=0)]
+    imbalanced_share: Share
+
+
+class Dashboard(Section):
+    """`[dashboard]`: how much a dashboard shows, how often it looks for news, and how long its kernels wait."""
+
+    runs: Annotated[int, Field(ge=1, le=200)]
+    windows: Annotated[int, Field(ge=1, le=60)]
+    look_every: Annotated[float, Field(ge=0.5, le=3600)]
+    preheated: Annotated[int, Field(ge=0, le=20)]
+    idle_timeout: Positive
+
+# %% ../../nbs/00_core/04_settings.ipynb #cfe2385f
 class Settings(BaseModel):
     """All sections, and for each `section.key` the source that its value came from."""
 
@@ -112,6 +130,8 @@ class Settings(BaseModel):
     evaluate: Evaluate
     train: Train
     run: Run
+    governance: Governance
+    dashboard: Dashboard
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
 
     def source(self, section: str, key: str) -> str:
