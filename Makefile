@@ -1,6 +1,6 @@
 # `make help` lists the targets. Everything is installed into .venv and cached in .cache, both inside this folder.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint export clean benchmarks
+.PHONY: help setup demo lab dashboard test test-all lint export clean benchmarks
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 CACHE := $(CURDIR)/.cache
@@ -38,8 +38,18 @@ setup: .venv/.ready ## install everything into .venv (done by the other targets)
 	@$(BIN)/python -m compileall -q mlnb
 	@touch $@
 
-demo: setup ## train, evaluate and monitor a model on a year of real flights
+demo: setup ## train, evaluate, monitor and document a model on a year of real flights
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/mlnb demo demo-workspace
+
+lab: setup ## JupyterLab on the demo's workspace, with a notebook that shows everything in five minutes
+	@test -f demo-workspace/start.ipynb || $(MAKE) --no-print-directory demo
+	@cd demo-workspace && MLNB_WORKSPACE=$(CURDIR)/demo-workspace $(BIN)/jupyter lab --LabApp.news_url=None \
+		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate $(LAB) start.ipynb
+
+NAME ?= overview
+dashboard: setup ## the live dashboard of the demo's workspace, on loopback (NAME=monitor for the other one)
+	@test -f demo-workspace/start.ipynb || $(MAKE) --no-print-directory demo
+	@cd demo-workspace && MLNB_WORKSPACE=$(CURDIR)/demo-workspace $(BIN)/mlnb dashboard $(NAME)
 
 test: setup ## everything that must hold before a change lands
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/suite.py

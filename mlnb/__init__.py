@@ -12,16 +12,19 @@ if TYPE_CHECKING:
     from mlnb.core.checks import check as check
     from mlnb.drifting.engine import drift as drift
     from mlnb.evaluation.report import evaluate as evaluate
-    from mlnb.pipelines.demo import demo as demo
+    from mlnb.governance.audit import audit as audit
     from mlnb.pipelines.run import run as run
     from mlnb.pipelines.step import hand_over as hand_over
     from mlnb.pipelines.template import check_parameters as check_parameters
     from mlnb.tracking.records import runs as runs
-    from mlnb.tracking.run import log as log
-    from mlnb.tracking.run import track as track
-    from mlnb.tracking.setup import doctor as doctor
-    from mlnb.tracking.setup import init as init
-    from mlnb.tracking.setup import state as state
+    from mlnb.tracking.run import log as log, track as track
+    from mlnb.tracking.setup import doctor as doctor, init as init, state as state
+    from mlnb.ui.cards import card as card
+    from mlnb.ui.checklists import checklist as checklist
+    from mlnb.ui.dashboard import dashboard as dashboard
+    from mlnb.ui.demo import demo as demo
+    from mlnb.ui.export import export as export
+    from mlnb.ui.publish import publish as publish
 
 __version__ = "0.1.0"
 

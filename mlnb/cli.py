@@ -22,8 +22,11 @@ from .core.twins import Parameter, convert, describe, summary
 # %% auto #0
 __all__ = ['VERBS', 'FORMS', 'Out', 'Form', 'verb', 'is_mapping', 'pair', 'split_options', 'show', 'build', 'main']
 
-# %% ../nbs/81_cli.ipynb #f929a09c
-VERBS = ("init", "demo", "run", "runs", "drift", "evaluate", "check", "doctor")
+# %% ../nbs/81_cli.ipynb #1cddce46
+VERBS = (
+    *("init", "demo", "run", "runs", "drift", "evaluate", "check", "doctor"),
+    *("checklist", "card", "audit", "publish", "dashboard", "export"),
+)
 FORMS = ("text", "json", "md", "html")
 
 Out = Annotated[

@@ -28,8 +28,17 @@ if TYPE_CHECKING:
 __all__ = ['LINES', 'WORD', 'DOTTED', 'EXPRESSION', 'QUOTED', 'WHOLE', 'words', 'Parser', 'parser', 'option_of', 'resolve',
            'evaluated', 'arguments', 'line_magic', 'show_help', 'track_magic', 'matcher', 'register']
 
-# %% ../nbs/80_magics.ipynb #296e1eea
-LINES = {"mlnb": "state", "drift": "drift", "evaluate": "evaluate", "check": "check", "runs": "runs"}
+# %% ../nbs/80_magics.ipynb #08c2d666
+LINES = {
+    "mlnb": "state",
+    "drift": "drift",
+    "evaluate": "evaluate",
+    "check": "check",
+    "runs": "runs",
+    "checklist": "checklist",
+    "card": "card",
+    "audit": "audit",
+}
 
 # %% ../nbs/80_magics.ipynb #fe0001a8
 WORD = re.compile(r"""\s*(\{(?:[^{}]|\{[^{}]*\})*\}|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|--[\w-]+(?==)|\S+)""")

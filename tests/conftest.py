@@ -111,8 +111,9 @@ def lived_in(tmp_path_factory):
 @pytest.fixture
 def lived(lived_in, tmp_path, monkeypatch):
     """A copy of that workspace of one's own, as the current one."""
-    from helpers_lived import copy_lived
+    from helpers_lived import copy_lived, forget_places
 
     workspace = copy_lived(lived_in, tmp_path / "ws")
     monkeypatch.setenv("MLNB_WORKSPACE", str(workspace.root))
-    return workspace
+    yield workspace
+    forget_places()

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import sys
 from pathlib import Path
 
 from mlnb.core.workspace import Workspace, make
@@ -63,4 +64,12 @@ def copy_lived(made: Workspace, root: Path) -> Workspace:
         for table, column in TABLES.items():
             connection.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(made.root), str(root)))
         connection.commit()
+    forget_places()
     return make(root)
+
+
+def forget_places() -> None:
+    """MLflow remembers where a run's files are by its id alone: of two workspaces with the same runs, the wrong one."""
+    utils = sys.modules.get("mlflow.tracking._tracking_service.utils")
+    if utils is not None:
+        utils._artifact_repos_cache.clear()

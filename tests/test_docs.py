@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_every_code_is_described():
-    used = {code for path in (ROOT / "mlnb").rglob("*.py") for code in re.findall(r"MLN-[A-Z]\d{3}", path.read_text())}
+    sources = [*(ROOT / "mlnb").rglob("*.py"), *(ROOT / "mlnb").rglob("*.toml")]
+    used = {code for path in sources for code in re.findall(r"MLN-[A-Z]\d{3}", path.read_text())}
     described = set(re.findall(r"^### (MLN-[A-Z]\d{3})$", (ROOT / "docs/checks.md").read_text(), re.MULTILINE))
     assert used == described
 
@@ -37,7 +38,8 @@ def test_every_setting_that_the_page_names_exists():
     from mlnb.core.settings import load_settings
 
     values = load_settings(environ={}).model_dump()
-    for section, key in re.findall(r"`(drift|evaluate|train|run)\.(\w+)`", (ROOT / "docs/checks.md").read_text()):
+    page = (ROOT / "docs/checks.md").read_text()
+    for section, key in re.findall(r"`(drift|evaluate|train|run|governance)\.(\w+)`", page):
         assert key in values[section], f"{section}.{key}"
 
 
@@ -51,7 +53,8 @@ def test_every_public_function_has_the_sections_of_a_full_docstring():
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/checks.md", "dashboards/README.md"]
+    "name",
+    ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/checks.md", "docs/checklists.md", "dashboards/README.md"],
 )
 def test_links_lead_somewhere(name):
     path = ROOT / name

@@ -12,7 +12,7 @@ from pathlib import Path
 from .errors import FileError
 
 # %% auto #0
-__all__ = ['asset', 'templates', 'static_text']
+__all__ = ['asset', 'templates', 'dashboards', 'static_text']
 
 # %% ../../nbs/00_core/03_assets.ipynb #15610152
 def asset(name: str) -> Path:
@@ -23,10 +23,15 @@ def asset(name: str) -> Path:
             return path
     raise FileError(f"the installation lacks {name}", "Install mlnb again", path=name)
 
-# %% ../../nbs/00_core/03_assets.ipynb #aa372c7a
+# %% ../../nbs/00_core/03_assets.ipynb #48912948
 def templates() -> dict[str, Path]:
     """The template notebooks that come with the package: name → path."""
     return {p.stem: p for p in sorted(asset("templates").glob("*.ipynb")) if not p.name.startswith(".")}
+
+
+def dashboards() -> dict[str, Path]:
+    """The dashboard notebooks that come with the package: name → path."""
+    return {p.stem: p for p in sorted(asset("dashboards").glob("*.ipynb")) if not p.name.startswith(".")}
 
 
 @cache

@@ -18,7 +18,7 @@ from .result import Report, Table, combine
 # %% auto #0
 __all__ = ['Check', 'register', 'all_checks', 'reset', 'kind_of', 'check', 'Catalogue']
 
-# %% ../../nbs/00_core/09_checks.ipynb #7377ab02
+# %% ../../nbs/00_core/09_checks.ipynb #58a6d027
 @dataclass(frozen=True)
 class Check:
     """One question with a stable code, and the function that answers it."""
@@ -26,7 +26,7 @@ class Check:
     code: str
     title: str
     function: Callable[..., Report]
-    needs: Mapping[str, str]  # parameter → kind of object: frame, model
+    needs: Mapping[str, str]  # parameter → kind of object: frame, model, record
     cost: str  # what a user waits for: seconds, minutes
     asked: Mapping[str, Any] = field(default_factory=dict)  # option → values that make the function judge this code
 
@@ -80,11 +80,13 @@ def reset() -> None:
     for code in [c for c, k in _REGISTRY.items() if k.function.__module__ not in declared]:
         del _REGISTRY[code]
 
-# %% ../../nbs/00_core/09_checks.ipynb #56a375f2
+# %% ../../nbs/00_core/09_checks.ipynb #dcf3195f
 def kind_of(value: object) -> str | None:
-    """Tell what an object can serve as: `model`, `frame`, or nothing we know."""
+    """Tell what an object can serve as: `model`, `frame`, `record` (what the store has of a model), or nothing."""
     if isinstance(value, type):
         return None
+    if getattr(value, "kind_of_object", "") == "record":
+        return "record"
     if callable(getattr(value, "predict", None)):
         return "model"
     if (hasattr(value, "columns") and hasattr(value, "__len__")) or hasattr(value, "__arrow_c_stream__"):
@@ -99,16 +101,16 @@ def _names_data(text: str) -> bool:
     suffixes = (".csv", ".tsv", ".parquet", ".feather", ".jsonl", ".ndjson", ".csv.gz", ".zip")
     return text.startswith("demo:") or text.lower().endswith(suffixes)
 
-# %% ../../nbs/00_core/09_checks.ipynb #05e66a94
+# %% ../../nbs/00_core/09_checks.ipynb #37db5459
 def check(*what: Any, namespace: Mapping[str, Any] | None = None, **options: Any) -> Report | Catalogue:
     """Run registered checks on the given objects, or list the checks.
 
     Parameters
     ----------
     *what
-        Codes such as `"MLN-D001"` (none: every check whose needs are met) followed by objects: frames, models, or
-        names of data files. Objects fill the needs of a check in order: for drift first the reference, then the
-        current data; for evaluation the model, then the data.
+        Codes such as `"MLN-D001"` (none: every check whose needs are met) followed by objects: frames, models,
+        names of data files, or records of a model. Objects fill the needs of a check in order: for drift first the
+        reference, then the current data; for evaluation the model, then the data.
     namespace
         Names to look through for the listing of what could run now.
     **options
@@ -122,7 +124,7 @@ def check(*what: Any, namespace: Mapping[str, Any] | None = None, **options: Any
     Raises
     ------
     ArgumentError
-        An unknown code, an object that is neither a frame nor a model, a need that is not met, an unknown option.
+        An unknown code, an object that is no frame, model or record, a need that is not met, an unknown option.
 
     Examples
     --------

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 # %% auto #0
-__all__ = ['MLNBError', 'ArgumentError', 'SettingsError', 'DataError', 'FileError', 'StoreError', 'MissingExtraError',
-           'StepError', 'GateError', 'RefusedError', 'nearest']
+__all__ = ['MLNBError', 'ArgumentError', 'SettingsError', 'DataError', 'FileError', 'StoreError', 'LedgerError',
+           'MissingExtraError', 'StepError', 'GateError', 'RefusedError', 'nearest']
 
 # %% ../../nbs/00_core/00_errors.ipynb #f18272ae
 class MLNBError(Exception):
@@ -46,7 +46,7 @@ def _one_line(text: str) -> str:
 def _rebuild(kind: type[MLNBError], message: str, hint: str, fields: dict[str, Any]) -> MLNBError:
     return kind(message, hint, **fields)
 
-# %% ../../nbs/00_core/00_errors.ipynb #b157a473
+# %% ../../nbs/00_core/00_errors.ipynb #5948d765
 class ArgumentError(MLNBError):
     """Wrong use: an unknown template, parameter or option; an ill-typed or unsafe name or value."""
 
@@ -67,6 +67,10 @@ class FileError(MLNBError):
 
 class StoreError(MLNBError):
     """The tracking store cannot be reached, made or understood; field `uri`."""
+
+
+class LedgerError(MLNBError):
+    """The ledger was altered or cannot be grown; fields `path`, `first_bad`: the number of the first bad record."""
 
 
 class MissingExtraError(MLNBError):

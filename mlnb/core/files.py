@@ -16,7 +16,7 @@ from pathlib import Path
 from .errors import FileError
 
 # %% auto #0
-__all__ = ['atomic_write', 'move_into_place', 'unwritable', 'digest', 'file_lock', 'safe_join']
+__all__ = ['LONGEST_NAME', 'LONGEST_PATH', 'atomic_write', 'move_into_place', 'unwritable', 'digest', 'file_lock', 'safe_join']
 
 # %% ../../nbs/00_core/02_files.ipynb #acd942f3
 def atomic_write(
@@ -68,7 +68,7 @@ def digest(content: bytes | str | Path) -> str:
             return hashlib.file_digest(f, "sha256").hexdigest()
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
 
-# %% ../../nbs/00_core/02_files.ipynb #7f9704c3
+# %% ../../nbs/00_core/02_files.ipynb #2e871aa2
 @contextlib.contextmanager
 def file_lock(
     path: str | Path,  # the lock's own file; made when missing
@@ -86,7 +86,7 @@ def file_lock(
         while not _try_lock(handle.fileno()):
             if time.monotonic() > deadline:
                 raise FileError(f"{path} is locked by another process", "Wait for it, or end it", path=str(path))
-            time.sleep(0.05)
+            time.sleep(0.01)
         try:
             yield
         finally:
@@ -121,19 +121,22 @@ else:
     def _unlock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
-# %% ../../nbs/00_core/02_files.ipynb #91cbbf9e
+# %% ../../nbs/00_core/02_files.ipynb #0ae1d169
+LONGEST_NAME, LONGEST_PATH = 255, 2000  # bytes of a name, as file systems take it; characters of a path
+
+
 def safe_join(
     root: str | Path,  # the folder that must not be left
     *parts: str,  # names below it
 ) -> Path:  # the resolved path, inside the root
     """Join names below a root; `FileError` when the result would lie outside or a name is not usable."""
-    base = Path(root).resolve()
+    base, given = Path(root).resolve(), "/".join(parts)
     try:
+        if any(len(name.encode()) > LONGEST_NAME for name in given.split("/")) or len(given) > LONGEST_PATH:
+            raise ValueError("it is too long")
         path = base.joinpath(*parts).resolve()
     except (ValueError, OSError) as e:
-        raise FileError(
-            f"{'/'.join(parts)!r} is not a usable path: {e}", "Use plain names", path="/".join(parts)
-        ) from e
+        raise FileError(f"{given[:200]!r} is not a usable path: {e}", "Use plain names", path=given) from e
     if not path.is_relative_to(base) or any("\\" in part for part in parts):
-        raise FileError(f"{'/'.join(parts)!r} leads outside {base}", "Use a name below it", path=str(path))
+        raise FileError(f"{given!r} leads outside {base}", "Use a name below it", path=str(path))
     return path

@@ -13,17 +13,23 @@ from .errors import ArgumentError, nearest
 # %% auto #0
 __all__ = ['HOME', 'find']
 
-# %% ../../nbs/00_core/10_names.ipynb #30541754
+# %% ../../nbs/00_core/10_names.ipynb #40ebbabc
 HOME = {
+    "audit": "mlnb.governance.audit",
+    "card": "mlnb.ui.cards",
     "check": "mlnb.core.checks",
     "check_parameters": "mlnb.pipelines.template",
-    "demo": "mlnb.pipelines.demo",
+    "checklist": "mlnb.ui.checklists",
+    "dashboard": "mlnb.ui.dashboard",
+    "demo": "mlnb.ui.demo",
     "doctor": "mlnb.tracking.setup",
     "drift": "mlnb.drifting.engine",
     "evaluate": "mlnb.evaluation.report",
+    "export": "mlnb.ui.export",
     "hand_over": "mlnb.pipelines.step",
     "init": "mlnb.tracking.setup",
     "log": "mlnb.tracking.run",
+    "publish": "mlnb.ui.publish",
     "run": "mlnb.pipelines.run",
     "runs": "mlnb.tracking.records",
     "state": "mlnb.tracking.setup",

@@ -71,7 +71,7 @@ class Column:
     p: Mapping[str, float] = field(default_factory=dict)  # test → how often chance alone gives as much
     settled: tuple[Result, ...] = ()  # results that no threshold decides: a type that changed, a check that broke
 
-# %% ../../nbs/20_drifting/02_policy.ipynb #73edb0bd
+# %% ../../nbs/20_drifting/02_policy.ipynb #69ce9c65
 def with_thresholds(
     drift: Drift,  # the section of the settings
     thresholds: Mapping[str, float] | Sequence[str] | str | None,  # {"psi_warn": 0.2}, or "psi_warn=0.2,ks_warn=0.05"
@@ -98,6 +98,8 @@ def _pairs(thresholds: Mapping[str, float] | Sequence[str] | str | None) -> dict
     """Thresholds as a dict, whichever way they were written."""
     if isinstance(thresholds, Mapping):
         return dict(thresholds)
+    if not isinstance(thresholds, str | Sequence | None):
+        raise ArgumentError(f"{str(thresholds)[:80]!r} are no thresholds", "Write them as psi_warn=0.2,ks_warn=0.05")
     parts = thresholds.split(",") if isinstance(thresholds, str) else list(thresholds or ())
     split = [str(part).partition("=") for part in parts if str(part).strip()]
     for name, equals, _ in split:

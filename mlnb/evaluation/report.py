@@ -177,15 +177,19 @@ def _summary(e: Evaluated, results: list[Result]) -> str:
     found = f"{e.metric.title} {format_number(e.value)} ({ends}), {against}; {_calibrated(e, results)}"
     return f"{found}. {e.metric.title} decides: {e.reason}"
 
-# %% ../../nbs/23_evaluation/08_report.ipynb #8e43033a
+# %% ../../nbs/23_evaluation/08_report.ipynb #3fb15e59
 def _settled(confidence: float | None, threshold: float, seed: int | None, settings: Settings) -> Sampling:
     """Check the numbers that a person gives."""
     level = settings.evaluate.confidence if confidence is None else confidence
+    start = settings.mlnb.seed if seed is None else seed
+    for name, value in (("confidence", level), ("threshold", threshold), ("seed", start)):
+        if not hasattr(value, "__float__") or (name == "seed" and not hasattr(value, "__index__")):
+            what = "a whole number" if name == "seed" else "a number"
+            raise ArgumentError(f"{name}={str(value)[:80]!r} is not {what}", f"Give {what}", name=name)
     if not 0 < level < 1:
         raise ArgumentError(f"confidence={level} is no share between 0 and 1", "Give it as 0.95")
     if not 0 <= threshold <= 1:
         raise ArgumentError(f"threshold={threshold} is no probability", "Give it as 0.5")
-    start = settings.mlnb.seed if seed is None else seed
     if start < 0:
         raise ArgumentError(f"seed={start} is negative", "Give 0 or more")
     return Sampling(np.random.default_rng(start), level, settings.evaluate.bootstrap)

@@ -29,7 +29,7 @@ from .record import Failure, Record
 # %% auto #0
 __all__ = ['RESULT', 'Tell', 'hand_over', 'Job', 'main']
 
-# %% ../../nbs/51_pipelines/05_step.ipynb #afec977b
+# %% ../../nbs/51_pipelines/05_step.ipynb #6444b7bb
 RESULT = "MLNB_RESULT"  # environment variable with the path of the file
 
 
@@ -71,7 +71,7 @@ def hand_over(
     _store(report)
     path = os.environ.get(RESULT)
     if path:
-        atomic_write(path, report.to_json())
+        atomic_write(path, report.masked().to_json())
     return report
 
 # %% ../../nbs/51_pipelines/05_step.ipynb #823e341b
@@ -194,11 +194,12 @@ def _execute(job: Job, tell: Tell, records: list[Record]) -> Failure | None:
             raise
     return records[0].failure
 
-# %% ../../nbs/51_pipelines/05_step.ipynb #a0c9f750
+# %% ../../nbs/51_pipelines/05_step.ipynb #f435e2bc
 def main() -> int:
     """Run the job whose file is named on the command line; the runner reads events, then how it ended."""
     tell = _take_over_output()
     job = Job.model_validate_json(Path(sys.argv[1]).read_bytes())
+    Path(sys.argv[1]).unlink()  # it holds the parameters as they are
     threading.Thread(target=_watch, args=(job,), daemon=True).start()
     records: list[Record] = []
     signal.signal(signal.SIGTERM, _save_and_end(job, records))

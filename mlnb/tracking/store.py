@@ -54,7 +54,7 @@ def load_mlflow() -> ModuleType:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     return mlflow
 
-# %% ../../nbs/30_tracking/01_store.ipynb #62395f2e
+# %% ../../nbs/30_tracking/01_store.ipynb #d8ade909
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
@@ -72,7 +72,7 @@ def store_path(workspace: Workspace) -> Path | None:
 
 def shown(uri: str) -> str:
     """Return an address without its password."""
-    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:…@", uri)
+    return re.sub(r"(://[^/@:]*):[^/]*@", r"\1:…@", uri)
 
 # %% ../../nbs/30_tracking/01_store.ipynb #12bbc6f8
 def _unusable(workspace: Workspace, reason: str) -> StoreError:
@@ -111,7 +111,7 @@ def _knock(parts: SplitResult, port: int, timeout: float) -> None:
 
     socket.create_connection((str(parts.hostname), parts.port or port), timeout=timeout).close()
 
-# %% ../../nbs/30_tracking/01_store.ipynb #d875583a
+# %% ../../nbs/30_tracking/01_store.ipynb #5d479b01
 def artifact_folder(workspace: Workspace, experiment: str) -> Path:
     """Where the files of an experiment's runs go: a folder whose name any file system takes."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", experiment).strip("-")[:60]
@@ -124,7 +124,7 @@ def _build(path: Path, workspace: Workspace) -> None:
     load_mlflow()
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    name = workspace.settings.tracking.experiment
+    name = workspace.experiment
     with _unflushed():
         store = SqlAlchemyStore(f"sqlite:///{path}", str(path.parent))
         if name != "Default":
@@ -248,13 +248,13 @@ def client(
     with reaching(workspace):
         return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
 
-# %% ../../nbs/30_tracking/01_store.ipynb #bf578a04
+# %% ../../nbs/30_tracking/01_store.ipynb #6912ac78
 def experiment_id(
     api: MlflowClient,  # from `client`
     workspace: Workspace,
 ) -> str:
     """Return the id of the settings' experiment, which is made when the store has none of that name."""
-    name = workspace.settings.tracking.experiment
+    name = workspace.experiment
     found = api.get_experiment_by_name(name)
     if found is None:
         place = str(artifact_folder(workspace, name)) if store_path(workspace) else None
