@@ -58,11 +58,12 @@ test-all: setup ## the same with the long runs
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/suite.py --long
 
 lint: setup ## ruff and pyright
-	@$(BIN)/ruff check nbs mlnb templates tests benchmarks && $(BIN)/ruff format --check -q nbs templates tests benchmarks && $(BIN)/pyright
+	@$(BIN)/ruff check nbs mlnb templates dashboards tests benchmarks && $(BIN)/ruff format --check -q nbs templates dashboards tests benchmarks && $(BIN)/pyright
 
 export: setup ## notebooks to modules, then clean the notebooks and write the schema
-	@$(BIN)/nbdev-export && $(BIN)/nbdev-clean && $(BIN)/nbdev-clean --fname templates && $(BIN)/ruff format -q nbs templates
-	@$(BIN)/python -c 'from mlnb.core.result import write_schema; write_schema()' && $(BIN)/python -m compileall -q mlnb
+	@$(BIN)/nbdev-export && $(BIN)/nbdev-clean && $(BIN)/nbdev-clean --fname templates && $(BIN)/nbdev-clean --fname dashboards && $(BIN)/ruff format -q nbs templates dashboards
+	@$(BIN)/python -c 'from mlnb.core.result import write_schema; write_schema()'
+	@$(BIN)/python -c 'from mlnb.governance.card import write_card_schema; write_card_schema()' && $(BIN)/python -m compileall -q mlnb
 
 benchmarks: setup ## figures of speed and size, printed as ratios
 	@for f in benchmarks/*/*.py benchmarks/*.py; do [ -f "$$f" ] && echo "== $$f" && $(BIN)/python $$f; done

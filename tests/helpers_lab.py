@@ -31,6 +31,26 @@ FORGET = """() => {
         if (cell.model.type === "code") cell.model.executionCount = null;
 }"""
 
+ITEM = """
+[[items]]
+code = "TEAM-{i}"
+key = "question_{i}"
+title = "Has somebody looked at question number {i} of this list?"
+why = "A question that is not asked is not answered, and that shows only when the model serves somebody."
+sign = true
+"""
+HUNDRED = 'title = "Hundred"\nversion = 1\n' + "".join(ITEM.format(i=i) for i in range(100))  # a checklist
+ROUND_TRIP = """key => new Promise((done) => {
+    const form = document.querySelector(".live form"), live = document.querySelector(".live > div");
+    form.elements.namedItem("name").value = "Ada"; form.elements.namedItem("role").value = "QA";
+    const begun = performance.now();
+    new MutationObserver((_, observer) => {
+        if (live.querySelector(`li[data-key=${key}]`)?.dataset.s !== "pass") return;
+        observer.disconnect(); done(performance.now() - begun);
+    }).observe(live, { childList: true, subtree: true, attributes: true });
+    form.querySelector("button").click();
+})"""  # milliseconds from the click of an open form to the item that is drawn anew
+
 
 def free_port() -> int:
     with socket.socket() as s:

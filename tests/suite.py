@@ -75,12 +75,14 @@ def unchanged(folders: tuple[str, ...], *commands: tuple[str, ...]) -> Outcome:
 
 
 def export() -> Outcome:
-    schema = (sys.executable, "-c", "from mlnb.core.result import write_schema; write_schema()")
-    return unchanged(("mlnb",), ("nbdev-export",), schema)
+    report = (sys.executable, "-c", "from mlnb.core.result import write_schema; write_schema()")
+    card = (sys.executable, "-c", "from mlnb.governance.card import write_card_schema; write_card_schema()")
+    return unchanged(("mlnb",), ("nbdev-export",), report, card)
 
 
 def clean() -> Outcome:
-    return unchanged(("nbs", "templates"), ("nbdev-clean",), ("nbdev-clean", "--fname", "templates"))
+    others = (("nbdev-clean", "--fname", name) for name in ("templates", "dashboards", "mlnb/static/start.ipynb"))
+    return unchanged(("nbs", "templates", "dashboards", "mlnb/static"), ("nbdev-clean",), *others)
 
 
 def notebooks() -> Outcome:
@@ -137,8 +139,8 @@ def main() -> int:
     stages: dict[str, Callable[[], Outcome]] = {
         "export in sync": export,
         "notebooks clean": clean,
-        "ruff check": command("ruff", "check", "nbs", "mlnb", "templates", "tests", "benchmarks"),
-        "ruff format": command("ruff", "format", "--check", "-q", "nbs", "templates", "tests", "benchmarks"),
+        "ruff check": command("ruff", "check", "nbs", "mlnb", "templates", "dashboards", "tests", "benchmarks"),
+        "ruff format": command("ruff", "format", "--check", "-q", "nbs", "templates", "dashboards", "tests", "benchmarks"),
         "pyright": command("pyright"),
         "browser": browser,
         "notebooks' examples": notebooks,

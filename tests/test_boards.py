@@ -20,8 +20,9 @@ from mlnb.cli import main
 from mlnb.core import layout
 from mlnb.core.errors import ArgumentError, DataError, FileError
 from mlnb.core.render import standalone
-from mlnb.ui.boards import know, overview
+from mlnb.ui.boards import know
 from mlnb.ui.monitor import Choice, monitor, monitor_view
+from mlnb.ui.overview import overview
 from mlnb.ui.pages import BoardPage, inside
 from mlnb.ui.publish import MARKER, pages_of, publish
 from mlnb.ui.runs import run_html

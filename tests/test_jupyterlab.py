@@ -9,9 +9,11 @@ import signal
 
 import pytest
 from browsing import INK, findings, watched
-from helpers_lab import Lab
+from helpers_lab import HUNDRED, ROUND_TRIP, Lab
 
 DARK = "() => { window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'}); }"
+HERE = """() => { const here = document.activeElement;
+    return here.getAttribute("aria-label") || here.innerText || here.name || ""; }"""
 KNOWN = re.compile(
     r"Unsatisfied version .* of shared singleton module|Connection lost, reconnecting"
 )  # JupyterLab's own
@@ -50,8 +52,6 @@ def notebook(lab, browser, lived):
 
     yield open_notebook
     for context in opened:
-        if os.environ.get("E_SHOT"):
-            context.pages[0].screenshot(path=f"/tmp/e/{opened.index(context)}.png")
         context.close()
     lab.forget()
 
@@ -74,10 +74,7 @@ def tab_to(page, label: str, *, back: bool = False) -> None:
     """Press Tab until the control with this label has the focus."""
     for _ in range(80):
         page.keyboard.press("Shift+Tab" if back else "Tab")
-        here = page.evaluate(
-            "() => document.activeElement.getAttribute('aria-label') || document.activeElement.innerText || document.activeElement.name || ''"
-        )
-        if here.startswith(label):
+        if page.evaluate(HERE).startswith(label):
             return
     raise AssertionError(f"Tab does not reach {label!r}")
 
@@ -104,11 +101,8 @@ def said(page, text: str) -> None:
 
 
 def test_the_extension_shows_the_drift_of_two_frames(notebook):
-    page = notebook(
-        "drift.ipynb",
-        "import mlnb\nfrom mlnb.data.frames import read_frame\nreference, current = read_frame('demo:flights/quiet'), read_frame('demo:flights/july')",
-        "%drift reference current",
-    )
+    reading = ("from mlnb.data.frames import read_frame", "reference = read_frame('demo:flights/quiet')")
+    page = notebook("drift.ipynb", *reading, "current = read_frame('demo:flights/july')", "%drift reference current")
     shown = page.locator(".jp-OutputArea .mlnb")
     assert shown.count() == 1 and shown.locator("h2").inner_text().endswith("✗ fail")
     assert shown.get_by_role("row", name="fail temp").count() == 1
@@ -289,32 +283,6 @@ def test_a_field_of_the_card_is_written_by_keyboard(notebook, lab, lived):
     assert "Taken by &lt;b&gt;dispatch" in "".join(record) and "<svg" not in "".join(record)
 
 
-HUNDRED = """
-title = "Hundred"
-version = 1
-""" + "".join(
-    f"""
-[[items]]
-code = "TEAM-{i}"
-key = "question_{i}"
-title = "Has somebody looked at question number {i} of this list?"
-why = "A question that is not asked is not answered, and that shows only when the model serves somebody."
-sign = true
-"""
-    for i in range(100)
-)
-ROUND_TRIP = """key => new Promise((done) => {
-    const form = document.querySelector(".live form:not(template form)"), live = document.querySelector(".live > div");
-    form.elements.namedItem("name").value = "Ada"; form.elements.namedItem("role").value = "QA";
-    const begun = performance.now();
-    new MutationObserver((_, observer) => {
-        if (live.querySelector(`li[data-key=${key}]`)?.dataset.s !== "pass") return;
-        observer.disconnect(); done(performance.now() - begun);
-    }).observe(live, { childList: true, subtree: true, attributes: true });
-    form.querySelector("button").click();
-})"""
-
-
 def test_a_hundred_items_answer_at_once(notebook, lived):
     (lived.root / "checklists").mkdir()
     (lived.root / "checklists" / "hundred.toml").write_text(HUNDRED)
@@ -325,5 +293,4 @@ def test_a_hundred_items_answer_at_once(notebook, lived):
         item(page, key).get_by_role("button", name="Sign").click()
         took.append(page.evaluate(ROUND_TRIP, key))
         said(page, "Saved")
-    print("milliseconds", [round(t) for t in took])
     assert min(took) < 1000

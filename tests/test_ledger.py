@@ -672,6 +672,26 @@ def test_a_store_that_lacks_a_table(built_store, tmp_path):
         write_mark(model, "mlnb.sign.00000002", "{}", workspace=workspace)
 
 
+def test_marks_written_at_once_are_all_kept(logged):
+    workspace, api, model = logged
+    failed = []
+
+    def some(who: int) -> None:
+        try:
+            for number in range(10):
+                write_mark(model, f"mlnb.sign.{who}.{number}", "x", workspace=workspace)
+        except StoreError as e:
+            failed.append(e)
+
+    threads = [threading.Thread(target=some, args=(who,)) for who in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    tags = api.get_logged_model(model).tags
+    assert not failed and {f"mlnb.sign.{who}.{number}" for who in range(6) for number in range(10)} <= set(tags)
+
+
 def test_a_deleted_model_takes_no_mark(logged):
     workspace, api, _ = logged
     gone = api.create_logged_model("1", name="gone").model_id

@@ -633,6 +633,9 @@ def typed(surface: str, name: str, word: str) -> list[str]:
     ]
 
 
+WAITING = {("$ dashboard", "out"), ("$ demo", "out")}  # written when it has ended: an hour, or a minute, later
+
+
 def on_surface(sign: str) -> list[tuple[str, str]]:
     """Parameters of commands or magics whose values are texts that can be refused."""
     refusing = {*REFUSING, "below", "known", "reference"} - {"keys", "pairs", "parameter", "switch", "key", "address"}
@@ -640,6 +643,7 @@ def on_surface(sign: str) -> list[tuple[str, str]]:
         (s, n)
         for s, n in parameters()
         if s[0] == sign
+        and (s, n) not in WAITING
         and kind_of(s, n) in refusing
         and not any(p.name == n and (p.kind in ("several", "extra")) for p in describe(surfaces()[s]))
     )

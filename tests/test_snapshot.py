@@ -75,6 +75,9 @@ def test_every_value_is_the_one_that_mlflow_gives(lived_in):
         assert (mine.started, mine.ended) == (time_of(other.info.start_time), time_of(other.info.end_time))
         assert mine.user == other.data.tags["mlflow.user"] and str(mine.artifacts) == other.info.artifact_uri
         assert mine.seconds == other.data.metrics["mlnb.duration_s"] and mine.short == mine.id[:8]
+        lasted = (other.info.end_time - other.info.start_time) / 1000
+        assert dataclasses.replace(mine, metrics={}).seconds == pytest.approx(lasted)
+        assert mine.read_bytes(REPORT).decode() == mine.read_text(REPORT) != ""
         [data], [given] = mine.data, other.inputs.dataset_inputs
         marks = {tag.key: tag.value for tag in given.tags}
         assert (data.name, data.digest) == (given.dataset.name, given.dataset.digest)
@@ -427,6 +430,28 @@ def test_a_folder_that_cannot_be_written(lived, request, open_log):
         assert done.stdout == "4\n"
 
 
+def test_a_folder_that_cannot_be_written_is_read_as_it_stands(lived, monkeypatch):
+    """The same without another user: the first address fails as SQLite does there."""
+    real, asked = tables._connect, []
+
+    def refuse(address):
+        asked.append(address)
+        if "immutable" in address:
+            return real(address)
+        error = sqlite3.OperationalError("attempt to write a readonly database")
+        error.sqlite_errorcode = code
+        raise error
+
+    monkeypatch.setattr(tables, "_connect", refuse)
+    code = sqlite3.SQLITE_READONLY
+    assert len(snapshot(lived).runs) == 4 and len(asked) == 2
+    code = sqlite3.SQLITE_BUSY
+    assert "cannot be opened" in said(snapshot, lived).message
+    code = sqlite3.SQLITE_READONLY
+    Path(f"{store(lived)}-wal").write_bytes(b"what nobody may follow")
+    assert "cannot be opened" in said(snapshot, lived).message and len(asked) == 4
+
+
 # --- references --------------------------------------------------------------------------------------------------
 
 
@@ -649,6 +674,15 @@ def test_of_many_models_the_newest_and_the_registered(lived):
     older = seen.record(newer[0])  # left out of this look, so all of the record is read
     assert older.model.id == newer[0] and older.run.id == older.model.run_id and older.previous.id == first.id
     assert seen.record(older.model) == older
+
+
+def test_a_server_is_asked_through_mlflows_client(lived_in, monkeypatch):
+    away = Workspace(lived_in.root, load_settings(overrides={"tracking.uri": "http://127.0.0.1:9"}))
+    assert "no answer" in said(snapshot, away).message
+    monkeypatch.setenv("MLNB_NOW", "2026-01-31T06:00:00+00:00")
+    before = news(away)
+    monkeypatch.setenv("MLNB_NOW", "2026-01-31T06:00:40+00:00")
+    assert news(away) != before == f"{1769839200 // 30} -"
 
 
 @pytest.mark.long

@@ -1,7 +1,7 @@
 """What a look at the record costs, in milliseconds: with 200 runs, and with 2,000 of which the newest 200 are read.
 
-Each figure is the median of 20 looks in one process; the first line is a fresh process, with its imports. Meant:
-20 ms a look at 200 runs, under 1 ms for the question whether there is news, and no MLflow in the process.
+Each figure is the median of 20 looks in one process; the first line is a fresh process, with its imports. Meant: 60 ms
+of CPU a look at 200 runs of a hundred metrics each, under 1 ms for the question whether there is news, and no MLflow.
 """
 
 from __future__ import annotations

@@ -218,7 +218,7 @@ def compose(
         )
     return event
 
-# %% ../../nbs/00_core/12_ledger.ipynb #a6f63869
+# %% ../../nbs/00_core/12_ledger.ipynb #36f8466b
 class Ledger:
     """An append-only file of hash-chained events, one JSON object a line."""
 
@@ -252,8 +252,8 @@ class Ledger:
 
     def _end(self, f: FileIO) -> tuple[Event | None, int]:
         """Find the newest event and the byte behind it."""
-        lines, torn, end = last_lines(f)
-        newest = None if torn else glance(lines, self.anchor)
+        lines, _, end = last_lines(f)
+        newest = glance(lines, self.anchor)
         return (newest, end) if newest else self._mended(f, end)
 
     def _mended(self, f: FileIO, end: int) -> tuple[Event | None, int]:

@@ -11,15 +11,18 @@ from typing import Any
 # %% auto #0
 __all__ = ['CLOSE', 'MISSING', 'readable', 'shorten', 'finite', 'format_number', 'percent', 'interval']
 
-# %% ../../nbs/00_core/05b_wording.ipynb #c274b4eb
+# %% ../../nbs/00_core/05b_wording.ipynb #1895b78f
 CLOSE = "\u202f"  # narrow no-break space between a number and its unit
 _KEPT = "\u200c\u200d" + CLOSE  # the two joiners: letters of Persian and of emoji need them
 
 
 def readable(text: object) -> str:
     """Give text on one line in which nothing is hidden: control, bidi and unassigned characters become escapes."""
+    text = str(text)
+    if text.isprintable():  # nearly always
+        return text
     return "".join(
-        c if c.isprintable() or c in _KEPT else " " if c.isspace() and c > "\x85" else _escape(c) for c in str(text)
+        c if c.isprintable() or c in _KEPT else " " if c.isspace() and c > "\x85" else _escape(c) for c in text
     )
 
 

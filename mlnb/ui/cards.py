@@ -22,7 +22,7 @@ from .live import in_notebook, live, show
 # %% auto #0
 __all__ = ['CardView', 'card']
 
-# %% ../../nbs/70_ui/03_cards.ipynb #0c204406
+# %% ../../nbs/70_ui/03_cards.ipynb #afea3498
 class CardView:
     """The card of one model, on every surface."""
 
@@ -95,10 +95,11 @@ class CardView:
         if not in_notebook():
             print(self.to_text())
             return
-        made = live(self._drawn, self.act, token=lambda: news(self.workspace), knows=["fill"])
+        made = live(self.draw, self.act, token=lambda: news(self.workspace), knows=["fill"])
         show(self.to_html, made, text=self.to_text)
 
-    def _drawn(self) -> str:
+    def draw(self) -> str:
+        """Draw the live view of the record as it is now."""
         return to_html(self.refresh(), no_link, live=True)
 
     def act(self, what: str, given: Mapping[str, str]) -> str:

@@ -170,7 +170,7 @@ def _headline(found: Review) -> list[Fact]:
         ("data as of", found.as_of.strftime("%Y-%m-%d %H:%M UTC"), ""),
     ]
 
-# %% ../../nbs/70_ui/02_checklists.ipynb #6f1ca3cb
+# %% ../../nbs/70_ui/02_checklists.ipynb #4ba3e934
 class ChecklistView:
     """An answered checklist of one model, on every surface."""
 
@@ -248,10 +248,11 @@ class ChecklistView:
         if not in_notebook():
             print(self.to_text())
             return
-        made = live(self._drawn, self.act, token=lambda: news(self.workspace), knows=["sign"])
+        made = live(self.draw, self.act, token=lambda: news(self.workspace), knows=["sign"])
         show(self.to_html, made, text=self.to_text)
 
-    def _drawn(self) -> str:
+    def draw(self) -> str:
+        """Draw the live view of the record as it is now."""
         self.refresh()
         return checklist_html(self.review, live=True)
 

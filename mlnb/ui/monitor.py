@@ -242,9 +242,17 @@ def _models(known: Known, record: ModelRecord) -> list[ModelChoice]:
         found.append(ModelChoice(name, state_of(last) if last else "todo", about, target, chosen))
     return found
 
-# %% ../../nbs/70_ui/04c_monitor.ipynb #36b4c546
-_WHOLE = ((12, 30, "whole"), (12, 30, "plain"), (8, 30, "plain"), (6, 30, "plain"), (4, 30, "plain"), (2, 30, "plain"))
-_LINKED = ((8, 30, ""), (4, 30, ""), (2, 20, ""), (0, 10, ""))
+# %% ../../nbs/70_ui/04c_monitor.ipynb #bad45cdd
+_Size = tuple[int, int, Literal["whole", "plain", ""]]  # explanations, rows, report
+_WHOLE: tuple[_Size, ...] = (
+    (12, 30, "whole"),
+    (12, 30, "plain"),
+    (8, 30, "plain"),
+    (6, 30, "plain"),
+    (4, 30, "plain"),
+    (2, 30, "plain"),
+)
+_LINKED: tuple[_Size, ...] = ((8, 30, ""), (4, 30, ""), (2, 20, ""), (0, 10, ""))
 _HOVER = re.compile(r'<path fill="transparent"[^<>]*><title>[^<>]*</title></path>')
 
 
