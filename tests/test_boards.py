@@ -22,7 +22,7 @@ from mlnb.core.errors import ArgumentError, DataError, FileError
 from mlnb.core.render import standalone
 from mlnb.ui.boards import know
 from mlnb.ui.monitor import Choice, monitor, monitor_view
-from mlnb.ui.overview import overview
+from mlnb.ui.overview import open_items, overview
 from mlnb.ui.pages import BoardPage, inside
 from mlnb.ui.publish import MARKER, pages_of, publish
 from mlnb.ui.runs import run_html
@@ -129,6 +129,17 @@ def test_a_run_that_failed_is_an_error_and_shows_why():
     assert monitor_view(known).at == "may.csv"  # what can be shown is shown
     assert [w.label for w in view.windows] == ["may.csv", "Monitor June"]
     assert "DataError: no June" in run_html(crashed, known)
+
+
+def test_an_open_item_names_the_model_where_there_are_several(pages):
+    known = pages[2]
+    model, reviews = next(iter(known.reviews.items()))
+    one = {i.place for i in open_items(reviews)}
+    assert one == {"Deployment readiness", "Evaluation rigour"}
+    other = dataclasses.replace(reviews[0].record, model=dataclasses.replace(reviews[0].record.model, id="m-other"))
+    both = open_items([*reviews, dataclasses.replace(reviews[0], record=other)])
+    assert all(i.place.endswith(", Train on January to March") for i in both)
+    assert {i.target.rpartition(":")[2] for i in both} == {model, "m-other"}
 
 
 # --- the strip --------------------------------------------------------------------------------------------------------

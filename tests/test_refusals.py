@@ -607,7 +607,7 @@ def hostile_words(surface: str, name: str, here: Path) -> list[str]:
     kind = kind_of(surface, name)
     words = BAD[kind] if kind not in ("below", "known", "reference") else [*leading_out(here)[::7], *ODD[::12]]
     allowed = ALLOWED.get((surface.lstrip("%$ "), name), set())
-    return [w for w in words if isinstance(w, str) and w.strip() and w[0] not in "-{" and w not in allowed][:9]
+    return [w for w in words if isinstance(w, str) and w.strip() and w[0] not in "-{１" and w not in allowed][:9]
 
 
 def typed(surface: str, name: str, word: str) -> list[str]:

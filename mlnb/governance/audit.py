@@ -65,7 +65,7 @@ def _of_verdict(code: str, found: Verdict, notes: Any) -> Result:
         code, Status.FAIL, value=found.events, unit="events", n=found.events, evidence=evidence, advice=advice
     )
 
-# %% ../../nbs/50_governance/02_audit.ipynb #f57687e6
+# %% ../../nbs/50_governance/02_audit.ipynb #36bc5c11
 def judge_marks(ledger: Ledger, seen: Snapshot) -> Result:
     """Answer the third question."""
     events = {e.hash: e for e in ledger.proved().values() if e.kind in (SIGNED, FILLED)}
@@ -100,7 +100,7 @@ def _of_marks(n: int, altered: list[str], unknown: list[str], lost: list[int], o
     found = {"altered": altered, "without event": unknown, "events without mark": lost}
     facts = {
         "value": len(bad),
-        "unit": "marks",
+        "unit": "altered",
         "threshold": 0,
         "n": n,
         "evidence": {k: v[:20] for k, v in found.items() if v},
@@ -115,7 +115,7 @@ def _of_marks(n: int, altered: list[str], unknown: list[str], lost: list[int], o
         )
     return judged(code, Status.PASS, **facts)
 
-# %% ../../nbs/50_governance/02_audit.ipynb #6e9e9b32
+# %% ../../nbs/50_governance/02_audit.ipynb #4c9cc4dc
 DIGEST = "mlnb.sha256.report/"
 
 
@@ -129,7 +129,7 @@ def judge_reports(seen: Snapshot) -> Result:
                 bad += [f"{tag.removeprefix('mlnb.sha256.')} of run {run.short}"] * _altered(run, tag)
     if not n:
         return judged("MLN-A004", Status.NOT_APPLICABLE, n=0, advice="No reports are stored yet")
-    facts = {"value": len(bad), "unit": "reports", "threshold": 0, "n": n}
+    facts = {"value": len(bad), "unit": "altered", "threshold": 0, "n": n}
     if bad:
         advice = f"First: {bad[0]} is not the one that was stored. Restore it, or run that step again"
         return judged("MLN-A004", Status.FAIL, evidence={"altered": bad[:20]}, advice=advice, **facts)

@@ -135,7 +135,7 @@ def empty_fields(contents: Iterable[Content]) -> list[Field]:
     filled = {content.key for content in contents if content.text.strip()}
     return [field for field in PERSON if field.key not in filled]
 
-# %% ../../nbs/50_governance/04b_fields.ipynb #f0a04864
+# %% ../../nbs/50_governance/04b_fields.ipynb #8ab7c300
 def figure_text(figure: Figure) -> str:
     """A number with its interval."""
     value = format_number(figure.value, figure.unit)
@@ -144,4 +144,4 @@ def figure_text(figure: Figure) -> str:
 
 def fill_command(model: str, key: str) -> str:
     """The command line that fills a field of a model's card."""
-    return f'mlnb card {model} --fill {key}="…"'
+    return f'mlnb card {model} --fill {key}="…" --by NAME --role ROLE'

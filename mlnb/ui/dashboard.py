@@ -32,7 +32,7 @@ from ..pipelines.processes import kill_marked, new_cookie
 # %% auto #0
 __all__ = ['HOST', 'PATIENCE', 'GRACE', 'find_dashboard', 'free_port', 'server', 'dashboard']
 
-# %% ../../nbs/70_ui/07_dashboard.ipynb #270186bc
+# %% ../../nbs/70_ui/07_dashboard.ipynb #5c37c80f
 HOST = "127.0.0.1"
 
 
@@ -46,8 +46,8 @@ def find_dashboard(name: str) -> Path:
 
 def free_port(port: int) -> int:
     """The port to listen on: the one that was asked for, or any that is free."""
-    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65_535:
-        raise ArgumentError(f"port={port!r} is not between 0 and 65535", "Leave it out for any free port", port=port)
+    if isinstance(port, bool) or not isinstance(port, int) or not (port == 0 or 1024 <= port <= 65_535):
+        raise ArgumentError(f"port={port!r} is not between 1024 and 65535", "Leave it out for any free one", port=port)
     with socket.socket() as probe:
         try:
             if os.name == "posix":
@@ -197,7 +197,7 @@ def _end(process: subprocess.Popen[str], cookie: str) -> None:
         process.wait()
     kill_marked(cookie)
 
-# %% ../../nbs/70_ui/07_dashboard.ipynb #18b9acb3
+# %% ../../nbs/70_ui/07_dashboard.ipynb #43966623
 class _Ended(BaseException):
     """A signal has asked us to end."""
 
@@ -235,7 +235,7 @@ def dashboard(
     name
         `overview`: models, last checks, open items, runs. `monitor`: drift and metric of a model over its windows.
     port
-        Port on 127.0.0.1; 0 takes any that is free.
+        Port on 127.0.0.1, from 1024; 0 takes any that is free.
     browser
         Also open it in the browser.
     workspace
