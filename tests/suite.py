@@ -140,7 +140,9 @@ def main() -> int:
         "export in sync": export,
         "notebooks clean": clean,
         "ruff check": command("ruff", "check", "nbs", "mlnb", "templates", "dashboards", "tests", "benchmarks"),
-        "ruff format": command("ruff", "format", "--check", "-q", "nbs", "templates", "dashboards", "tests", "benchmarks"),
+        "ruff format": command(
+            "ruff", "format", "--check", "-q", "nbs", "templates", "dashboards", "tests", "benchmarks"
+        ),
         "pyright": command("pyright"),
         "browser": browser,
         "notebooks' examples": notebooks,

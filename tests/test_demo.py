@@ -44,27 +44,32 @@ def folders(root: Path) -> dict[str, Path]:
 def test_it_says_what_it_does_and_finds(demo):
     _, done = demo
     assert done.stderr == ""
-    assert re.findall(r"^(\d/4) ", done.stdout, re.M) == ["1/4", "2/4", "3/4", "4/4"]
+    assert re.findall(r"^(\d/5) ", done.stdout, re.M) == ["1/5", "2/5", "3/5", "4/5", "5/5"]
     findings = re.findall(r"^  (\d)\. (.+)$", done.stdout, re.M)
-    assert [number for number, _ in findings] == list("12345")
+    assert [number for number, _ in findings] == list("12345678")
     assert ": pass" in findings[2][1] and "No column drifted" in findings[2][1]
-    assert ": fail" in findings[3][1] and "decayed" in findings[4][1]
-    assert "Next: open" in done.stdout and len(done.stdout.splitlines()) < 45
+    assert ": fail" in findings[3][1] and "decayed" in findings[7][1]
+    assert ": todo" in findings[4][1] and "9 of 9 fields" in findings[4][1]
+    assert findings[5][1].startswith("Deployment readiness: todo. ") and "of 6 done" in findings[5][1]
+    assert findings[6][1].startswith("Evaluation rigour: todo. ") and "of 8 done" in findings[6][1]
+    assert "Next: open mlnb-demo/published/index.html" in done.stdout and len(done.stdout.splitlines()) < 55
+    assert "cd mlnb-demo && mlnb dashboard overview" in done.stdout
 
 
 def test_its_places_exist(demo):
     root, done = demo
     for name in re.findall(r"(mlnb-demo/\S+)", done.stdout):
         assert (root.parent / name).exists(), name
-    assert len(folders(root)) == 4
+    assert len(folders(root)) == 5
     for folder in folders(root).values():
         assert sorted(p.name for p in folder.iterdir()) == ["notebook.ipynb", "report.html", "report.json"]
     assert sorted(p.name for p in root.parent.iterdir()) == ["mlnb-demo"]
-    assert sorted(p.name for p in root.iterdir()) == [".mlnb", "settings.ini"]
+    assert sorted(p.name for p in root.iterdir()) == [".mlnb", "published", "settings.ini", "start.ipynb"]
 
 
 def test_the_quiet_window_is_quiet_and_july_is_not(in_demo):
-    july, quiet, judged, trained = [mlnb.runs("show", row.run_id) for row in mlnb.runs()]
+    card, july, quiet, judged, trained = [mlnb.runs("show", row.run_id) for row in mlnb.runs()]
+    assert card.kind == "card" and card.status == "todo"
     assert trained.kind == "train" and judged.ok and trained.ok and quiet.ok
     assert {r.status for r in quiet.results if r.code[4] in "DM"} <= {"pass", "skipped", "not_applicable"}
     assert {r.subject for r in july.results if r.code == "MLN-D001" and r.status == "fail"} >= {"temp", "dewp"}
@@ -81,20 +86,40 @@ def test_one_report_on_every_surface(in_demo):
     """The stored report, the cell's output in the executed notebook, the standalone file and `mlnb runs show` agree."""
     kept = folders(in_demo)
     rows = mlnb.runs()
-    assert len(rows) == 4
+    assert len(rows) == 5
     for row in rows:
         folder = kept[row.run_id[:8]]
         stored = json.loads((folder / "report.json").read_text())
         jsonschema.Draft202012Validator(schema()).validate(stored)
         report = Report.from_dict(stored)
-        assert len(report.results) > 10
+        assert len(report.results) > (2 if row.kind == "model_card" else 10)
         wanted = expected(report)
         assert from_html((folder / "report.html").read_text()) == wanted
         assert from_html(output_of(folder / "notebook.ipynb")["text/html"]) == wanted
         assert from_text(output_of(folder / "notebook.ipynb")["text/plain"]) == expected(report, 60)
+        assert from_html((in_demo / "published" / f"run-{row.run_id[:8]}.html").read_text()) == wanted
         shown = mlnb.runs("show", row.run_id)
         assert expected(shown) == wanted and shown.results == report.results
         assert from_html(shown.to_html()) == wanted and from_markdown(shown.to_markdown()) == expected(report, 60)
+
+
+def test_one_checklist_on_every_surface(in_demo):
+    """What `mlnb checklist` judges, what its page and the overview show, and what the card has, agree."""
+    from bs4 import BeautifulSoup
+
+    for name in ("deployment", "rigour"):
+        seen = mlnb.checklist(name)
+        wanted = {item.item.code: str(item.status) for item in seen.review.items}
+        assert len(wanted) == {"deployment": 6, "rigour": 10}[name]
+        [path] = (in_demo / "published").glob(f"checklist-{name}-*.html")
+        shown = BeautifulSoup(path.read_text(), "html.parser").select("li[data-s][data-key]")
+        assert [item["data-s"] for item in shown] == list(wanted.values())
+        argv = [sys.executable, "-m", "mlnb", "checklist", name, "--format", "json"]
+        done = subprocess.run(argv, cwd=in_demo, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 4 and done.stderr == ""
+        assert {r["code"]: r["status"] for r in json.loads(done.stdout)["results"]} == wanted
+        done_of = seen.review.done
+        assert f"{done_of} of {seen.review.asked}" in BeautifulSoup((in_demo / "published/index.html").read_text(), "html.parser").text
 
 
 def output_of(notebook: Path) -> dict[str, str]:
@@ -105,7 +130,7 @@ def output_of(notebook: Path) -> dict[str, str]:
 
 
 def test_the_command_line_shows_the_same(in_demo):
-    row = mlnb.runs()[0]
+    row = mlnb.runs()[1]  # July
     for form, read, width in (("text", from_text, 60), ("html", from_html, 28), ("md", from_markdown, 60)):
         argv = [sys.executable, "-m", "mlnb", "runs", "show", row.run_id[:8], "--format", form]
         done = subprocess.run(argv, cwd=in_demo, capture_output=True, text=True, timeout=120)

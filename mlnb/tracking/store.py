@@ -201,7 +201,7 @@ def ensure_store(
     _inspect(path)
     return f"sqlite:///{path}"
 
-# %% ../../nbs/30_tracking/01_store.ipynb #1ae4ab8c
+# %% ../../nbs/30_tracking/01_store.ipynb #77d9aa30
 def _make(path: Path, workspace: Workspace) -> None:
     """Build the store beside its place and move it there when it is whole."""
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
@@ -218,7 +218,8 @@ def _make(path: Path, workspace: Workspace) -> None:
         ) from e
     finally:
         for leftover in (partial, *(partial.with_name(partial.name + end) for end in ("-wal", "-shm", "-journal"))):
-            leftover.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # why it could not be made is said above
+                leftover.unlink(missing_ok=True)
 
 # %% ../../nbs/30_tracking/01_store.ipynb #4e714428
 @contextlib.contextmanager

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 # %% auto #0
 __all__ = ['Link', 'OPEN', 'DONE', 'MOST_MODELS', 'FIRST', 'no_link', 'told', 'many_of', 'worst_state', 'state_of', 'word_of',
-           'Fact', 'primary', 'window_name', 'read_report', 'numbers_of', 'progress', 'waits_for_person', 'ModelView',
-           'model_view', 'current_models', 'first_sentences', 'Known', 'know', 'board_style']
+           'Fact', 'primary', 'window_name', 'read_report', 'numbers_of', 'waits_for_person', 'ModelView', 'model_view',
+           'current_models', 'first_sentences', 'Known', 'know', 'board_style']
 
 # %% ../../nbs/70_ui/04_boards.ipynb #a0478bf6
 Link = Callable[[str], str]  # "run:<id>", "card:<m-id>", "checklist:<name>:<m-id>", "board:<name>[:<m-id>]" → address
@@ -127,15 +127,9 @@ def _looked(title: str, runs: Sequence[RunFacts]) -> Fact:
     word = word_of(run).partition(" ")[2]
     return Fact(title, word, state_of(run), note, f"run:{run.id}", told(run.started, "%Y-%m-%d"))
 
-# %% ../../nbs/70_ui/04_boards.ipynb #3a304572
+# %% ../../nbs/70_ui/04_boards.ipynb #b948103a
 OPEN = ("error", "fail", "todo")
 DONE = ("pass", "warn")
-
-
-def progress(items: Iterable[ItemState]) -> tuple[int, int]:
-    """How many items of a checklist are done, and of how many."""
-    states = [str(i.result.status) for i in items]
-    return sum(s in DONE for s in states), sum(s in (*DONE, *OPEN) for s in states)
 
 
 def waits_for_person(item: ItemState) -> bool:
@@ -145,13 +139,12 @@ def waits_for_person(item: ItemState) -> bool:
 
 def _listed(review: Review) -> Fact:
     """How far a checklist is."""
-    done, many = progress(review.items)
     waiting = sum(map(waits_for_person, review.items))
     note = f"{waiting} to sign" if waiting else ""
     name = review.checklist.name
     return Fact(
         review.checklist.title,
-        "cannot be read" if review.problem else f"{done} of {many}",
+        "cannot be read" if review.problem else f"{review.done} of {review.asked}",
         str(review.report.status),
         note,
         f"checklist:{name}:{review.record.model.id}",

@@ -134,7 +134,7 @@ def row_of(state: ItemState) -> Row:
         evidence=state.evidence[:SHOWN],
     )
 
-# %% ../../nbs/70_ui/02_checklists.ipynb #6617b48a
+# %% ../../nbs/70_ui/02_checklists.ipynb #aa48d4c9
 FILTERS = {"All": (), "Open": tuple(map(str, OPEN)), "Failed": ("error", "fail")}
 
 
@@ -152,7 +152,8 @@ def checklist_html(
     values = {
         "report": found.report,
         "rows": rows,
-        "done": len(found.items) - len(found.open),
+        "done": found.done,
+        "asked": found.asked,
         "facts": _headline(found),
         "filters": [(title, " ".join(states), many[title]) for title, states in FILTERS.items()],
         "style": filled("report.css") + filled("checklist.css") if style else "",
@@ -265,7 +266,7 @@ class ChecklistView:
         told = {"role": given["role"], "note": given["note"], "seen": given["evidence"]}
         return self.sign(given["item"], answer=given["answer"], by=given["name"], **told)
 
-# %% ../../nbs/70_ui/02_checklists.ipynb #12188bf5
+# %% ../../nbs/70_ui/02_checklists.ipynb #b1767c9b
 class ChecklistNames:
     """The checklists of a workspace, with their state for one model."""
 
@@ -281,17 +282,14 @@ class ChecklistNames:
 
 def _names(reference: str, workspace: Workspace) -> ChecklistNames:
     """List what can be asked; without a model nothing has been answered yet."""
-    columns = ("checklist", "title", "items", "done", "state")
+    columns = ("checklist", "title", "items that apply", "done", "state")
     try:
         record = snapshot(workspace).record(reference)
     except DataError as e:
         asked = [read_checklist(path) for path in checklists(workspace).values()]
         rows = [(one.name, one.title, len(one.items), None, "not asked") for one in asked]
         return ChecklistNames(Table(title="Checklists", columns=columns, rows=tuple(rows), note=str(e)))
-    rows = [
-        (name, r.checklist.title, len(r.items), len(r.items) - len(r.open), badge(r.report.status))
-        for name, r in reviews(record).items()
-    ]
+    rows = [(name, r.checklist.title, r.asked, r.done, badge(r.report.status)) for name, r in reviews(record).items()]
     note = f"Asked about {model_name(record)}, {record.subject}. Next: mlnb checklist {rows[0][0]}"
     return ChecklistNames(Table(title="Checklists", columns=columns, rows=tuple(rows), note=note))
 
