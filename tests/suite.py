@@ -1,7 +1,7 @@
 """The whole suite in one command: every stage runs, each says how it went, and the last line counts.
 
-Stages: export in sync, notebooks clean, notebooks' own examples, pytest (with templates, browser and architecture),
-ruff, pyright. `--long` adds the long runs.
+Stages: export in sync, notebooks clean, notebooks' own examples, branch coverage of what handles paths, parameters,
+settings and the ledger, pytest (with templates, browser and architecture), ruff, pyright. `--long` adds the long runs.
 """
 
 from __future__ import annotations
@@ -146,6 +146,7 @@ def main() -> int:
         "pyright": command("pyright"),
         "browser": browser,
         "notebooks' examples": notebooks,
+        "coverage of paths, parameters, settings, ledger": command(sys.executable, "tests/coverage_gate.py"),
         "pytest": lambda: pytest(long),
     }
     total = Outcome()

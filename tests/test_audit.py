@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from helpers_lived import copy_lived
 
-from mlnb.core.errors import FileError
+from mlnb.core.errors import DataError, FileError
 from mlnb.core.result import Report, Status
 from mlnb.governance.audit import TITLES, audit
 from mlnb.governance.signing import fill_field, sign
@@ -69,7 +69,7 @@ def advice(report: Report, code: str) -> str:
 
 def test_an_untouched_workspace_passes_and_stays_untouched(bare_workspace):
     report = audit()
-    assert states(report) == ["pass", "not_applicable", "not_applicable", "not_applicable"]
+    assert states(report) == ["pass", *["not_applicable"] * 4]
     assert report.exit_status == 0 and report.tables == () and report.meta["events"] == 0
     assert report.summary == "Nothing was recorded in the ledger yet."
     assert not (bare_workspace.folder / "mlflow.db").exists() and not (bare_workspace.folder / "ledger.jsonl").exists()
@@ -83,14 +83,14 @@ def test_a_folder_that_is_no_workspace(tmp_path, monkeypatch):
 
 def test_a_workspace_in_which_nobody_signed(lived):
     report = audit()
-    assert states(report) == ["pass", "not_applicable", "not_applicable", "pass"] and report.exit_status == 0
+    assert states(report) == ["pass", "not_applicable", "not_applicable", "pass", "pass"] and report.exit_status == 0
     assert report.results[3].n == 4
 
 
 def test_a_whole_record_passes_on_every_surface(workspace):
     report = audit()
-    assert states(report) == ["pass"] * 4 and report.exit_status == 0
-    assert [r.n for r in report.results] == [4, 4, 4, 4] and report.results[0].value == 4
+    assert states(report) == ["pass"] * 5 and report.exit_status == 0
+    assert [r.n for r in report.results] == [4, 4, 4, 4, 1] and report.results[0].value == 4
     assert report.summary == "The ledger is whole: 4 events."
     [table] = report.tables
     assert table.columns == ("event", "time (UTC)", "kind", "subject", "who", "what")
@@ -136,7 +136,7 @@ def test_a_cut_end_passes_the_chain_and_not_the_anchor(workspace):
     ledger = open_ledger(workspace)
     ledger.path.write_bytes(b"".join(ledger.path.read_bytes().splitlines(keepends=True)[:2]))
     report = audit()
-    assert states(report) == ["pass", "fail", "fail", "pass"]  # and two marks have no event
+    assert states(report) == ["pass", "fail", "fail", "pass", "pass"]  # and two marks have no event
     assert report.summary == "The ledger was altered: record 3 is missing: the end was cut off, the store anchored 4."
     assert report.results[2].value == 2
 
@@ -144,14 +144,14 @@ def test_a_cut_end_passes_the_chain_and_not_the_anchor(workspace):
 def test_a_ledger_that_is_gone(workspace):
     open_ledger(workspace).path.unlink()
     report = audit()
-    assert states(report) == ["pass", "fail", "fail", "pass"] and report.meta["first_bad"] == 1
+    assert states(report) == ["pass", "fail", "fail", "pass", "pass"] and report.meta["first_bad"] == 1
     assert "record 1 is missing: the file is gone or empty, the store anchored 4" in report.summary
 
 
 def test_a_store_that_forgot_the_anchor(workspace):
     change(workspace, "DELETE FROM experiment_tags WHERE key LIKE 'mlnb.ledger.%'")
     report = audit()
-    assert states(report) == ["pass", "fail", "fail", "pass"]
+    assert states(report) == ["pass", "fail", "fail", "pass", "pass"]
     assert report.summary == "The ledger was altered: record 1 has no anchor in the store."
 
 
@@ -171,7 +171,7 @@ def test_a_mark_that_was_edited_is_named(workspace, key, becomes):
     text = json.dumps({**json.loads(model.tags[key]), **becomes})
     change(workspace, "UPDATE logged_model_tags SET tag_value = ? WHERE tag_key = ?", text, key)
     report = audit()
-    assert states(report) == ["pass", "pass", "fail", "pass"] and report.exit_status == 1
+    assert states(report) == ["pass", "pass", "fail", "pass", "pass"] and report.exit_status == 1
     assert f"{key} of {model.id}" in advice(report, "MLN-A003") and f"{key} of {model.id}" in report.summary
 
 
@@ -184,7 +184,7 @@ def test_marks_that_nobody_signed(workspace):
         ("mlnb.card.owner", model.tags["mlnb.card.contact"]),
     ):
         write_mark(model.id, key, text)
-        assert states(audit()) == ["pass", "pass", "fail", "pass"]
+        assert states(audit()) == ["pass", "pass", "fail", "pass", "pass"]
         change(workspace, "DELETE FROM logged_model_tags WHERE tag_key = ?", key)
     assert audit().ok
 
@@ -203,13 +203,13 @@ def test_a_signature_moved_to_another_model(workspace):
 def test_a_mark_that_is_missing_warns_for_the_event_counts(workspace):
     change(workspace, "DELETE FROM logged_model_tags WHERE tag_key = 'mlnb.sign.00000002'")
     report = audit()
-    assert states(report) == ["pass", "pass", "warn", "pass"] and report.exit_status == 0
+    assert states(report) == ["pass", "pass", "warn", "pass", "pass"] and report.exit_status == 0
     assert advice(report, "MLN-A003").startswith("Event 2 has no mark on its model")
 
 
 def test_a_deleted_model_is_no_breach(workspace):
     change(workspace, "UPDATE logged_models SET lifecycle_stage = 'deleted'")
-    assert states(audit()) == ["pass", "pass", "not_applicable", "pass"]
+    assert states(audit()) == ["pass", "pass", "not_applicable", "pass", "not_applicable"]
 
 
 def test_signatures_of_another_workspace_on_a_shared_store_warn(workspace, tmp_path, monkeypatch):
@@ -241,15 +241,60 @@ def test_an_edited_report_is_named(workspace):
     for content in (whole.replace(b"pass", b"fail", 1), whole + b" ", b"", None):
         path.write_bytes(content) if content is not None else path.unlink()
         report = audit()
-        assert states(report) == ["pass", "pass", "pass", "fail"], content and content[:20]
+        assert states(report) == ["pass", "pass", "pass", "fail", "pass"], content and content[:20]
         assert report.summary.startswith("Stored reports are unchanged: no.") and run.short in report.summary
         assert report.results[3].evidence == {"altered": [f"report/report.json of run {run.short}"]}
     (workspace.root.parent / "elsewhere.json").write_bytes(whole)
     path.symlink_to(workspace.root.parent / "elsewhere.json")  # the right bytes, outside of the run
-    assert states(audit()) == ["pass", "pass", "pass", "fail"]
+    assert states(audit()) == ["pass", "pass", "pass", "fail", "pass"]
     path.unlink()
     path.write_bytes(whole)
     assert audit().ok
+
+
+def test_a_model_that_was_exchanged_is_named(workspace):
+    [model] = snapshot(workspace).models
+    path = model.artifacts / "model.skops"
+    whole = path.read_bytes()
+    for content in (whole[:-1] + bytes([whole[-1] ^ 1]), whole + b" ", b"", None):
+        path.write_bytes(content) if content is not None else path.unlink()
+        report = audit()
+        assert states(report) == ["pass", "pass", "pass", "pass", "fail"] and report.exit_status == 1
+        assert report.summary.startswith("Stored models are unchanged: no.") and model.id in report.summary
+        assert report.results[4].evidence == {"altered": [f"model.skops of model {model.id}"]}
+    path.write_bytes(whole)
+    assert audit().ok
+    set_tag = "UPDATE logged_model_tags SET tag_value = ? WHERE tag_key = 'mlnb.code'"
+    change(workspace, set_tag, json.dumps({"mlnb_nb_0": "0" * 64, "../../up": "0" * 64}))
+    assert audit().results[4].value == 2  # code that is not there, and a name that leads out
+    change(workspace, set_tag, "rubbish")
+    assert states(audit())[4] == "fail"
+
+
+def test_models_of_others_are_not_counted(workspace):
+    change(workspace, "DELETE FROM logged_model_tags WHERE tag_key = 'mlnb.sha256'")
+    assert states(audit())[4] == "not_applicable"  # something else logged it
+    change(workspace, "INSERT INTO logged_model_tags SELECT model_id, experiment_id, 'mlnb.sha256', 'x' FROM logged_models")
+    assert states(audit())[4] == "fail"
+    change(workspace, "UPDATE logged_models SET artifact_location = 's3://bucket/model'")
+    report = audit()
+    assert states(report)[4] == "not_applicable" and report.results[4].evidence == {"not in this workspace": 1}
+
+
+def test_a_model_whose_run_was_deleted(workspace):
+    [model] = snapshot(workspace).models
+    for sql in (
+        "UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = ?",
+        "DELETE FROM runs WHERE run_uuid = ?",
+        "UPDATE logged_models SET source_run_id = NULL WHERE source_run_id = ?",
+    ):
+        change(workspace, sql, model.run_id)
+        seen = snapshot(workspace)
+        assert [one.id for one in seen.models] == [model.id]
+        with pytest.raises(DataError, match="deleted|comes from no run"):
+            seen.record(model.id)
+        report = audit()
+        assert report.ok and states(report) == ["pass"] * 5
 
 
 def test_a_report_whose_digest_was_edited_with_it_is_not_found(workspace):
@@ -273,7 +318,7 @@ def test_a_store_that_cannot_be_read_does_not_hide_an_edited_file(workspace):
         (workspace.folder / f"mlflow.db{suffix}").unlink(missing_ok=True)
     (workspace.folder / "mlflow.db").write_bytes(b"rubbish" * 1000)
     report = audit()
-    assert states(report) == ["fail", "error", "error", "error"] and report.exit_status == 3
+    assert states(report) == ["fail", *["error"] * 4] and report.exit_status == 3
     assert report.summary == "The ledger was altered: record 2 was changed: its hash does not fit."
 
 

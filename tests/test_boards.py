@@ -5,6 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,11 +20,14 @@ from helpers_lived import copy_lived, current_is
 from payloads import PAYLOADS
 from test_render import expected, from_html
 
+import mlnb
 from mlnb.cli import main
 from mlnb.core import layout
 from mlnb.core.errors import ArgumentError, DataError, FileError
 from mlnb.core.render import standalone
-from mlnb.ui.boards import know
+from mlnb.ui import boards
+from mlnb.ui import publish as publishing
+from mlnb.ui.boards import current_models, know
 from mlnb.ui.monitor import Choice, monitor, monitor_view
 from mlnb.ui.overview import open_items, overview
 from mlnb.ui.pages import BoardPage, inside
@@ -114,6 +121,40 @@ def test_a_model_that_was_replaced_is_left_out_and_one_that_was_never_watched_sa
     assert "1 model, never monitored." in text and "1 replaced by a newer one" in text
     view = monitor_view(known)
     assert view.status == "todo" and "never monitored" in view.sentence and "mlnb run monitor" in view.steps[0][1]
+    command = view.steps[0][1].split()
+    given = dict(pair.split("=") for at, pair in pairwise(command) if at == "-p")
+    notebook = json.loads((Path(mlnb.__file__).parents[1] / "templates" / "monitor.ipynb").read_text(encoding="utf-8"))
+    cell = next(c for c in notebook["cells"] if "parameters" in c["metadata"].get("tags", ()))
+    assert given.keys() <= set(re.findall(r"^(\w+):", "".join(cell["source"]), re.MULTILINE))
+    assert given["model"] == new.id[:8]
+
+
+def test_a_model_whose_training_run_is_deleted_is_told_and_the_others_are_shown(lived):
+    with closing(sqlite3.connect(lived.folder / "mlflow.db")) as store:
+        training = know(lived).records[0].run.id
+        store.execute("UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = ?", (training,))
+        store.commit()
+    known = know(lived)
+    assert known.records == () and known.lost == 1
+    assert f"comes from run {training[:8]}, which is deleted" in known.problems[0]
+    published = publish()
+    assert f"Not shown: {known.problems[0]}" in str(published)
+    for name in ("overview", "monitor"):
+        file = published.folder / publishing.file_of(f"board:{name}")
+        for text in (BoardPage(name, lived).render(), file.read_text(encoding="utf-8")):
+            soup = BeautifulSoup(text, "html.parser")
+            assert f"run {training[:8]}, which is deleted" in soup.get_text() and "cannot be shown" not in soup.h1.text
+            assert "replaced by a newer one" not in soup.get_text()
+
+
+def test_of_many_lost_models_a_few_are_named_and_a_whole_one_is_shown():
+    (run, model), (gone, lost) = trained("Whole"), trained("Gone", 5)
+    several = [dataclasses.replace(lost, id=f"m-{i:032x}", name=f"n{i}") for i in range(7)]
+    taken = known_of([run], [model, *several]).taken
+    told: dict[str, str] = {}
+    assert [r.model.id for r in current_models(taken, told)] == [model.id] and len(told) == 7
+    said = boards._told_of(told)
+    assert len(said) == 4 and said[-1].startswith("4 more models cannot be shown") and gone.id[:8] in said[0]
 
 
 def test_a_run_that_failed_is_an_error_and_shows_why():
@@ -397,6 +438,26 @@ def test_the_live_page_shows_the_same_and_goes_where_it_is_asked(lived):
     assert page.trail == ["board:overview"]
 
 
+def test_the_age_that_a_live_page_tells_is_that_of_its_answers(lived, monkeypatch):
+    start = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    at = lambda **later: monkeypatch.setenv("MLNB_NOW", (start + timedelta(**later)).isoformat())  # noqa: E731
+    at()
+    page = BoardPage("overview", lived)
+    first = page.known()
+    at(seconds=30)
+    assert page.known() is first and "Data as of 2026-03-01 12:00 UTC" in page.render()
+    report = first.records[0].monitors[0].artifacts / "report" / "report.json"
+    report.write_text(report.read_text(encoding="utf-8").replace("drifted", "altered"), encoding="utf-8")
+    at(seconds=61)
+    assert page.known().taken.as_of == start + timedelta(seconds=61)
+    assert "altered" in page.render() and "12:01 UTC" in page.render()
+    at(days=400)
+    monitored = lambda known: [str(i.result.status) for rs in known.reviews.values() for r in rs for i in r.items]  # noqa: E731
+    assert monitored(page.known()) == monitored(know(lived)) != monitored(first)
+    at(days=-1)  # the clock was set back
+    assert page.known().taken.as_of == start - timedelta(days=1)
+
+
 def test_a_checklist_is_signed_in_the_live_page_and_only_there(lived):
     page = BoardPage("overview", lived)
     model = page.known().records[0].model.id
@@ -437,6 +498,61 @@ def test_published_pages_are_accessible_silent_and_fit(tab, pages, width, theme)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
         assert page.evaluate("getComputedStyle(document.querySelector('.mlnb')).color") == INK[theme]
     assert page.said == [] and len(page.asked) == len(kinds)
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("many", [1, 12])
+def test_a_phone_shows_the_newest_window_first(tab, tmp_path, many, live):
+    run, model = trained()
+    columns = {"a rather long name of a column": (0.3, "fail"), "age": (0.01, "pass")}
+    runs = [
+        run_of(f"Monitor {i}", report=window_report(f"2026-{i:02}", columns), at=i + 1, model_run=run.id)
+        for i in range(many)
+    ]
+    page, known, file = tab(390), known_of([run, *runs], [model]), tmp_path / "page.html"
+    body = monitor(known, style=False, live=live, link=inside if live else lambda _: "")
+    file.write_text(standalone("Monitor", body, sheets=("board.css",)), encoding="utf-8")
+    page.goto(file.as_uri())
+    page.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
+    strips = page.evaluate(
+        """() => [...document.querySelectorAll('table.strip')].map(t => {
+            const box = e => { const r = e.getBoundingClientRect(); return [r.left, r.right] }
+            const rows = [...t.querySelectorAll('tr')]
+            return {frame: box(t.parentElement), table: box(t), names: rows.map(r => box(r.cells[0])),
+                newest: rows.map(r => box(r.cells[r.cells.length - 1])),
+                captions: [...t.querySelectorAll('caption span')].map(box), before: t.parentElement.scrollLeft,
+                after: (t.parentElement.scrollLeft = -9999, box(rows[0].cells[1]).concat(box(rows[1].cells[0])))}})"""
+    )
+    assert len(strips) == 2 and page.evaluate("document.documentElement.scrollWidth") <= 390
+    for strip_ in strips:
+        left, right = strip_["frame"]
+        beside = zip(strip_["names"][1:], strip_["newest"][1:], strict=True)
+        for (name_left, name_right), (cell_left, cell_right) in beside:
+            assert abs(name_left - left) < 1 and name_right <= cell_left + 3 and cell_right <= right + 1 <= 391
+        assert all(left - 1 <= a and b <= right + 1 for a, b in strip_["captions"])
+        if many == 1:
+            assert abs(strip_["table"][0] - left) < 1  # a small table stays left
+        else:
+            oldest_left, _, name_left, name_right = strip_["after"]
+            assert strip_["table"][0] < left and name_right <= oldest_left + 3 and abs(name_left - left) < 1
+    assert any(s["captions"] for s in strips)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_state_is_one_line(tab, pages, width, tmp_path):
+    _, published, known = pages
+    live = tmp_path / "live.html"
+    live.write_text(BoardPage("overview", known.workspace).render(), encoding="utf-8")
+    page = tab(width)
+    for file in (published.folder / "index.html", live):
+        page.goto(file.as_uri())
+        lines = page.evaluate(
+            """() => [...document.querySelectorAll('td:first-child')].map(cell => {
+                const all = document.createRange()
+                all.selectNodeContents(cell)
+                return new Set([...all.getClientRects()].map(r => Math.round(r.top / 8))).size})"""
+        )
+        assert len(lines) > 10 and set(lines) == {1}
 
 
 def test_pages_print_whole_on_a4(tab, pages):

@@ -20,6 +20,7 @@ from mlnb.core.checklist import (
     find_checklist,
     judge,
     read_checklist,
+    signed_for,
 )
 from mlnb.core.errors import ArgumentError, DataError, FileError, MLNBError
 from mlnb.core.result import Result, Status
@@ -249,10 +250,11 @@ BOTH = COMPUTED.model_copy(update={"sign": True})
 _numbers = itertools.count(1)
 
 
-def said(answer, name="Ada", *, about=None, note="because", proved=True, seq=None):
+def said(answer, name="Ada", *, about=None, note="because", proved=True, seq=None, to=None):
     seq = next(_numbers) if seq is None else seq
     when = "2026-03-01T09:00:00+00:00"
-    return Signature(seq, "l", "k", answer, name, "owner", note, when, evidence_digest(about), f"{seq:064x}", proved)
+    seen = signed_for(to or (COMPUTED if about else PERSON), about)
+    return Signature(seq, "l", "k", answer, name, "owner", note, when, seen, f"{seq:064x}", proved)
 
 
 def state(item, computed, *signatures):
@@ -275,7 +277,7 @@ class TestDigest:
 
 
 class TestComputed:
-    @pytest.mark.parametrize("status", list(Status))
+    @pytest.mark.parametrize("status", [s for s in Status if s is not Status.SKIPPED])
     def test_it_is_what_was_computed(self, status):
         found = state(COMPUTED, RESULT.model_copy(update={"status": status}))
         assert found.status is status and found.result.value == 0.7 and found.result.code == "MLN-G101"
@@ -308,7 +310,7 @@ class TestOverride:
 
     def test_other_evidence_ends_it_and_says_so(self):
         found = state(COMPUTED, OTHER, said("override", about=RESULT))
-        assert found.status is Status.FAIL and "no longer holds: the evidence has changed" in found.result.advice
+        assert found.status is Status.FAIL and "no longer holds: the question or its evidence has changed" in found.result.advice
 
     def test_withdrawn_it_is_gone(self):
         found = state(COMPUTED, RESULT, said("override", about=RESULT), said("withdraw"))
@@ -321,9 +323,11 @@ class TestOverride:
         assert state(COMPUTED, PASS, said("override", about=PASS)).status is Status.PASS
 
     def test_it_does_not_outlive_a_later_no(self):
-        first, no = said("override", about=RESULT), said("no", "Bo", about=RESULT)
+        seen = {"about": RESULT, "to": BOTH}
+        first, no = said("override", **seen), said("no", "Bo", **seen)
         assert state(BOTH, RESULT, first, no).status is Status.FAIL
-        assert state(BOTH, RESULT, first, no, said("override", "Cy", about=RESULT)).status is Status.WARN
+        found = state(BOTH, RESULT, first, no, said("override", "Cy", **seen))
+        assert found.status is Status.WARN and "(computed: fail, Bo said no)" in found.result.advice
 
 
 class TestPerson:
@@ -361,7 +365,7 @@ class TestBoth:
             (PASS, "no", "fail"),
             (RESULT, None, "fail"),
             (RESULT, "yes", "fail"),
-            (RESULT, "override", "warn"),
+            (RESULT, "override", "todo"),
             (RESULT.model_copy(update={"status": Status.WARN}), "yes", "warn"),
             (RESULT.model_copy(update={"status": Status.SKIPPED}), "yes", "pass"),
             (RESULT.model_copy(update={"status": Status.SKIPPED}), None, "todo"),
@@ -371,20 +375,98 @@ class TestBoth:
         ],
     )
     def test_the_worse_of_both(self, computed, answer, expected):
-        given = [said(answer, about=computed)] if answer else []
+        given = [said(answer, about=computed, to=BOTH)] if answer else []
         assert state(BOTH, computed, *given).status == expected
 
     @pytest.mark.parametrize("answer", ["yes", "no"])
     def test_a_signature_for_other_evidence_opens_it_again(self, answer):
-        found = state(BOTH, PASS, said(answer, about=RESULT))
+        found = state(BOTH, PASS, said(answer, about=RESULT, to=BOTH))
         assert found.status is Status.TODO and "has changed since Ada (owner) signed" in found.result.advice
+
+
+    def test_an_override_does_not_waive_the_signature(self):
+        seen = {"about": RESULT, "to": BOTH}
+        waived = said("override", **seen)
+        found = state(BOTH, RESULT, waived)
+        assert found.status is Status.TODO and found.open and "A person has to sign" in found.result.advice
+        assert "Overridden by Ada (owner): because (computed: fail)" in found.result.advice
+        assert "does not replace" not in found.result.advice
+
+    def test_one_person_can_override_and_sign(self):
+        seen = {"about": RESULT, "to": BOTH}
+        for order in (("override", "yes"), ("yes", "override")):
+            given = [said(answer, **seen) for answer in order]
+            assert state(BOTH, RESULT, *given).status is Status.WARN
+            assert state(BOTH, RESULT, *given, said("withdraw")).status is Status.FAIL  # takes back both
+            assert state(BOTH, RESULT, *given, said("no", **seen)).status is Status.FAIL
+
+
+class TestShown:
+    """What is shown and not judged answers nothing."""
+
+    SKIPPED = RESULT.model_copy(update={"status": Status.SKIPPED})
+    STORED = Item(code="TEAM-1", key="k", title="Good?", why="w", results=("MLN-E006",))
+
+    @pytest.mark.parametrize("item", [STORED, COMPUTED])
+    def test_a_person_has_to_sign(self, item):
+        found = state(item, self.SKIPPED)
+        assert found.status is Status.TODO and found.open and found.signs and not state(item, PASS).signs
+        assert found.result.advice == "Shown only, not judged: a person has to sign"
+        for answer, expected in (("yes", Status.PASS), ("no", Status.FAIL), ("override", Status.TODO)):
+            assert state(item, self.SKIPPED, said(answer, about=self.SKIPPED, to=item)).status is expected
+
+
+class TestQuestion:
+    """A signature answers the question that was asked."""
+
+    @pytest.mark.parametrize("change", [{"title": "Told nobody?"}, {"check": "MLN-G101"}, {"results": ("MLN-E001",)}])
+    def test_another_question_opens_it_again(self, change):
+        assert state(PERSON, None, said("yes")).status is Status.PASS
+        other = PERSON.model_copy(update=change)
+        seen = PASS if other.computed else None
+        found = state(other, seen, said("yes", about=seen, to=PERSON))
+        assert found.status is Status.TODO
+        assert "The question or its evidence has changed since Ada (owner) signed" in found.result.advice
+
+    def test_words_around_it_do_not(self):
+        other = PERSON.model_copy(update={"why": "Another reason.", "code": "TEAM-9"})
+        assert state(other, None, said("yes")).status is Status.PASS
+
+    def test_an_override_of_another_question_lapses(self):
+        stricter = COMPUTED.model_copy(update={"title": "Valid for children?"})
+        assert state(COMPUTED, RESULT, said("override", about=RESULT)).status is Status.WARN
+        assert state(stricter, RESULT, said("override", about=RESULT)).status is Status.FAIL
+
+
+SPELLINGS = [
+    ("Ada Lovelace", "ada  LOVELACE "),
+    ("Ada Lovelace", "Ada\u00a0Lovelace"),
+    ("Ada Lovelace", "Ada\u200d Lovelace"),
+    ("Ada Lovelace", "A\u00adda Love\u2060lace"),
+    ("Ada M\u00f6ller", "Ada Mo\u0308ller"),
+    ("Ada M\u00f6ller", "Ada Mo\u200d\u0308ller"),
+    ("Ada Stra\u00dfe", "ADA STRASSE"),
+    ("Ada Lovelace", "\uff21da Lovelace"),
+]
+
+
+class TestNamesOfPersons:
+    @pytest.mark.parametrize(("one", "other"), [*SPELLINGS, *(pair[::-1] for pair in SPELLINGS)])
+    def test_one_person_however_the_name_is_typed(self, one, other):
+        assert state(PERSON, None, said("no", one), said("yes", other)).status is Status.PASS
+        assert state(PERSON, None, said("yes", one), said("no", other)).status is Status.FAIL
+        assert state(PERSON, None, said("yes", one), said("withdraw", other)).status is Status.TODO
+
+    def test_others_stay_others(self):
+        for other in ("Ada Moeller", "Ada Moller", "AdaM\u00f6ller", "Ada"):
+            assert state(PERSON, None, said("no", "Ada M\u00f6ller"), said("yes", other)).status is Status.FAIL
 
 
 class TestProof:
     @pytest.mark.parametrize("answer", ["yes", "no", "override", "withdraw"])
     def test_what_the_ledger_does_not_prove_never_counts_and_is_told(self, answer):
         for item, computed in ((PERSON, None), (COMPUTED, RESULT), (BOTH, PASS)):
-            forged = said(answer, about=computed, proved=False)
+            forged = said(answer, about=computed, proved=False, to=item)
             found, without = state(item, computed, forged), state(item, computed)
             assert found.status is without.status and "ledger does not prove" in found.result.advice
             assert found.signatures == (forged,) and found.result.evidence["signatures"][0]["proved"] is False

@@ -420,6 +420,53 @@ def test_secrets_are_masked_wherever_they_stand(tmp_path, monkeypatch):
     assert [secret for secret in planted if secret in everything] == [] and everything.count("‹masked›") > 12
 
 
+KEY = "\n".join(
+    [
+        "-----BEGIN RSA PRIVATE KEY-----",
+        *(f"MIIEcanary{i:02}" + "aB3" * 18 for i in range(9)),
+        "-----END RSA PRIVATE KEY-----",
+    ]
+)
+
+
+def in_lines(key: str) -> list[dict]:
+    """Cells that hold a text in every place where a notebook may keep it as a list of lines."""
+    lines = key.splitlines(keepends=True)
+    shown = {"text/html": ["<pre>", *lines, "</pre>"], "text/plain": lines}
+    attached = {"key.txt": {"text/plain": lines}}
+    pieces = [{"output_type": "stream", "name": "stdout", "text": [line]} for line in lines]
+    outputs = [
+        {"output_type": "stream", "name": "stderr", "text": lines},
+        *pieces,
+        {"output_type": "display_data", "data": shown, "metadata": {}},
+        {"output_type": "display_data", "data": {"text/markdown": ["~~~\n", *lines]}, "metadata": {}},
+        {"output_type": "execute_result", "data": {"text/plain": lines}, "metadata": {}, "execution_count": 1},
+        {"output_type": "error", "ename": "E", "evalue": key, "traceback": key.splitlines()},
+    ]
+    code = {"cell_type": "code", "source": lines, "outputs": outputs, "execution_count": 1, "metadata": {}}
+    text = {"cell_type": "markdown", "source": ["~~~\n", *lines], "metadata": {}, "attachments": attached}
+    return [code, text, {"cell_type": "raw", "source": lines, "metadata": {"format": "text/html"}}]
+
+
+def text_of(page: Path) -> str:
+    return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser").get_text()
+
+
+@pytest.mark.parametrize("end", [True, False])
+def test_a_key_of_many_lines_is_masked_as_a_whole(tmp_path, end):
+    key = KEY if end else KEY.rpartition("\n")[0]
+    nb = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": in_lines(key)}
+    (tmp_path / "nb.ipynb").write_text(json.dumps(nb), encoding="utf-8")
+    everything = text_of(export(str(tmp_path / "nb.ipynb")).path)
+    assert "canary" not in everything and everything.count("BEGIN RSA") == everything.count("‹masked›") >= 8
+    old = {"cell_type": "code", "language": "python", "input": key.splitlines(keepends=True), "collapsed": False}
+    old |= {"outputs": [{"output_type": "stream", "stream": "stdout", "text": key.splitlines(keepends=True)}]}
+    sheet = {"nbformat": 3, "nbformat_minor": 0, "metadata": {"name": ""}, "worksheets": [{"cells": [old]}]}
+    (tmp_path / "old.ipynb").write_text(json.dumps(sheet), encoding="utf-8")
+    everything = text_of(export(str(tmp_path / "old.ipynb")).path)
+    assert "canary" not in everything and everything.count("BEGIN RSA") == 2
+
+
 # --- which notebook, where to ------------------------------------------------------------------------------------
 
 

@@ -416,8 +416,47 @@ def test_two_copies_of_a_workspace_on_one_store(built_store, tmp_path):
     name.write_text("../../x")
     with pytest.raises(LedgerError, match="does not hold the ledger's name"):
         fork.verify()
+    name.write_text("0123456789ab\n")
+    with pytest.raises(LedgerError, match="is not the one of this folder"):
+        fork.verify()
+    with pytest.raises(LedgerError, match="is not the one of this folder"):
+        add(fork, 4)
     name.unlink()
-    assert fork.verify().first_bad == 1  # and without its name nothing is anchored
+    assert fork.verify() == Verdict(True, 4)  # the store knows whose it is
+    add(fork, 4)
+    assert fork.verify() == Verdict(True, 5) and name.read_text() == (away / ".mlnb" / "ledger.id").read_text()
+
+
+@pytest.mark.parametrize("through", ["tables", "client"])
+def test_a_history_that_begins_anew_where_the_store_is_shared(built_store, tmp_path, monkeypatch, through):
+    """Somebody removes the ledger with its name, and signs again as if nothing had been."""
+    store = copy_store(built_store, tmp_path / "store").folder / STORE
+    if through == "client":
+        monkeypatch.setattr(anchoring, "known_store", lambda *_: None)
+    places = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "settings.ini").write_text(f"[mlnb]\nworkspace = true\n[tracking]\nuri = sqlite:///{store}\n")
+        places.append(make(tmp_path / name))
+    ledger, other = map(open_ledger, places)
+    for number in range(3):
+        add(ledger, number)
+        add(other, number)
+    whole, name = ledger.path.read_bytes(), ledger.path.with_name("ledger.id")
+    for rest in (b"", whole.split(b"\n")[0] + b"\n"):
+        ledger.path.write_bytes(rest) if rest else ledger.path.unlink()
+        name.unlink(missing_ok=True)
+        assert open_ledger(places[0]).verify().first_bad == rest.count(b"\n") + 1
+        assert refused(open_ledger(places[0])).fields["first_bad"] == rest.count(b"\n") + 1
+    ledger.path.write_bytes(whole)
+    assert open_ledger(places[0]).verify() == Verdict(True, 3) == other.verify()
+    moved = tmp_path / "moved"
+    other.path.parent.parent.rename(moved)  # its name goes with it
+    again = open_ledger(make(moved))
+    add(again, 3)
+    assert again.verify() == Verdict(True, 4)
+    again.path.with_name("ledger.id").unlink()
+    assert again.verify() == Verdict(True, 4)
 
 
 def test_the_store_is_made_with_the_first_event(bare_workspace):
@@ -459,10 +498,11 @@ def test_a_store_that_does_not_answer_is_said_in_one_line(built_store, tmp_path,
     monkeypatch.setattr(anchoring, "WAIT", 0.2)
     with contextlib.closing(sqlite3.connect(workspace.folder / STORE, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreError, match="locked"):
+        with pytest.raises(StoreError, match="event 2 is recorded and not yet anchored.*locked.*do not sign again") as e:
             add(ledger, 1)
+        assert "\n" not in str(e.value) and len(ledger.proved()) == 2
         other.execute("ROLLBACK")
-    assert ledger.verify() == Verdict(True, 2)  # it is in the file; nobody was told, and it is no break
+    assert ledger.verify() == Verdict(True, 2)  # it is in the file, and it is no break
     assert add(ledger, 2).seq == 3 and ledger.verify() == Verdict(True, 3)
     (workspace.folder / STORE).write_bytes(b"no database" * 1000)
     for suffix in ("-wal", "-shm"):

@@ -46,12 +46,14 @@ def surfaces() -> dict[str, Callable]:
     from mlnb.tracking.recorder import Recorder
     from mlnb.tracking.snapshot import Snapshot, snapshot
     from mlnb.tracking.stored import RunFacts
+    from mlnb.ui.pages import BoardPage
 
     found: dict[str, Callable] = {name: find(name) for name in HOME}
     found |= {f"%{name}": find(target) for name, target in LINES.items()}
     found |= {f"$ {name}": find(name) for name in cli.VERBS}
     found |= {"%track": track_cell, "sign": signing.sign, "fill_field": signing.fill_field, "snapshot": snapshot}
-    for kind, made in {"run": Recorder, "snapshot": Snapshot, "stored run": RunFacts}.items():
+    owners = {"run": Recorder, "snapshot": Snapshot, "stored run": RunFacts, "board": BoardPage}
+    for kind, made in owners.items():
         own = inspect.getmembers(made, inspect.isfunction)
         found |= {f"{kind}.{name}": function for name, function in own if not name.startswith("_")}
     return found
@@ -99,6 +101,7 @@ KINDS: dict[str, str] = {
     "key": "the name of a parameter or metric",
     "keys": "names of parameters or tags, and their values",
     "parameter": "the value of a template's parameter",
+    "fields": "what a form of ours sends",
     "object": PROGRAM,
 }
 BY_NAME = {  # where a parameter's name says it for all surfaces
@@ -180,6 +183,9 @@ BY_PLACE = {
     ("stored run.files", "folder"): "below",
     ("stored run.read_bytes", "path"): "below",
     ("stored run.read_text", "path"): "below",
+    ("board.go", "target"): "reference",  # what a browser sends
+    ("board.act", "what"): "known",
+    ("board.act", "given"): "fields",
     ("[mlnb]", "workspace"): "switch",
     ("[tracking]", "uri"): "address",
     ("[tracking]", "experiment"): "label",
@@ -381,6 +387,7 @@ BESIDES = {
     "run.model": {"name": "x"},
     "run.param": {"name": "x", "value": 1},
     "run.source": {"text": "x = 1"},
+    "board.act": {"what": "go", "given": {"target": "board:overview"}},
     "sign": {"checklist": "deployment", "answer": "yes", "name": "Ana", "role": "lead"},
     "fill_field": {"value": "x", "name": "Ana", "role": "lead"},
 }
@@ -419,8 +426,15 @@ class Session:
         return list(result) if inspect.isgenerator(result) else result
 
     def function(self, surface: str) -> Callable:
+        from mlnb.ui.pages import BoardPage
+
         owner, _, method = surface.partition(".")
-        owners = {"run": self.run, "snapshot": self.taken, "stored run": self.taken.runs[0]}
+        owners = {
+            "run": self.run,
+            "snapshot": self.taken,
+            "stored run": self.taken.runs[0],
+            "board": BoardPage("overview"),
+        }
         return getattr(owners[owner], method) if method else self.known[surface]
 
     def besides(self, surface: str, name: str) -> dict:
@@ -564,6 +578,7 @@ BAD: dict[str, list] = {
     "parameter": [*HIDDEN_LETTERS, "x" * 100_000, object(), {"a": 1}, b"x"],
     "keys": [{"../x": 1}, {"": 1}, {"a\0b": 1}, {"x" * 5000: 1}, {"a\nb": 1}, "x", 7],
     "pairs": [{"../x": 1}, {"": 1}, {"a b": 1}, {"class": 1}, {"__class__": 1}, {"x" * 5000: 1}, {"a\0b": 1}, "x", 7],
+    "fields": [{}, {"target": ".."}, {"target": "run:../x"}, {"target": "x", "more": "y"}, {"item": "../x"}, {"": ""}],
     "address": [
         *("ftp://127.0.0.1/x", "http://", "sqlite:///", "sqlite:///taken", "sqlite:///:memory:", "file:///etc/passwd"),
         *("../outside", "sqlite:////dev/null/x.db", "javascript:alert(1)", "http://127.0.0.1:9", "x" * 5000),

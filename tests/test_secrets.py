@@ -168,6 +168,8 @@ HARMLESS = [
     "the secret: always split by time",
     "credentials: include",
     "x" * 5000,
+    '"token": "the 3rd word of it"',
+    "what begins with -----BEGIN PRIVATE KEY----- is a key",
     "eyJ is how a token begins",
     "-----BEGIN CERTIFICATE-----\nMIIDdzCCAl+gAwIBAgIEAgAAuTANBgkqhkiG9w0BAQUFADBa\n-----END CERTIFICATE-----",
 ]

@@ -184,9 +184,99 @@ def test_the_previous_model_is_the_next_older_one_for_the_same_target(lived):
         connection.execute("DELETE FROM inputs WHERE destination_id = ?", (runs[newest],))
         connection.execute("UPDATE runs SET artifact_uri = '/nowhere' WHERE run_uuid = ?", (runs[newest],))
         connection.execute("DELETE FROM tags WHERE key LIKE 'mlnb.sha256%'")
-        connection.execute("UPDATE logged_models SET name = 'other' WHERE model_id = ?", (middle,))
+        connection.execute("UPDATE logged_models SET name = 'churn' WHERE model_id IN (?, ?)", (newest, first.id))
     now = snapshot(lived)
-    assert now.record(newest).target == "" and now.record(newest).previous.id == first.id
+    assert now.record(newest).target == "" and now.record(newest).previous is None  # the others say what they predict
+    with tampering(lived) as connection:
+        connection.execute("DELETE FROM inputs WHERE destination_id = ?", (first.run_id,))
+        connection.execute("UPDATE runs SET artifact_uri = '/nowhere' WHERE run_uuid = ?", (first.run_id,))
+    assert snapshot(lived).record(newest).previous.id == first.id
+    with tampering(lived) as connection:  # "model" is what everybody's is called
+        connection.execute("UPDATE logged_models SET name = 'model'")
+    assert snapshot(lived).record(newest).previous is None
+
+
+def test_a_model_of_a_run_that_failed_or_is_gone_is_not_the_previous_one(lived):
+    [first] = snapshot(lived).models
+    older, newest = (_copy_model(lived, first.id, days) for days in (-3, 2))
+    for change in ("status = 'FAILED'", "status = 'RUNNING'", "status = 'FINISHED', lifecycle_stage = 'deleted'"):
+        assert snapshot(lived).record(newest).previous.id == first.id
+        with tampering(lived) as connection:
+            connection.execute(f"UPDATE runs SET {change} WHERE run_uuid = ?", (first.run_id,))
+        assert snapshot(lived).record(newest).previous.id == older, change
+        with tampering(lived) as connection:
+            connection.execute("UPDATE runs SET status = 'FINISHED', lifecycle_stage = 'active'")
+
+
+def test_the_previous_model_is_found_behind_many_others(lived):
+    [first] = snapshot(lived).models
+    oldest, registered = _copy_model(lived, first.id, -5), _copy_model(lived, first.id, -3)
+    others = [_copy_model(lived, first.id, days) for days in range(1, 7)]
+    newest = _copy_model(lived, first.id, 9)
+    with tampering(lived) as connection:
+        for model in others:
+            connection.execute(
+                "INSERT INTO params SELECT 'inferred.target', 'delay', source_run_id FROM logged_models "
+                "WHERE model_id = ?", (model,),
+            )  # fmt: skip
+    seen = snapshot(lived, limit=3)
+    assert not seen.every_model and first.id not in {model.id for model in seen.models}
+    assert seen.record(newest).previous.id == first.id
+    assert snapshot(lived, limit=100).record(newest).previous.id == first.id
+    api = client(lived)
+    api.create_registered_model("flights")
+    api.create_model_version("flights", str(first.artifacts))
+    with tampering(lived) as connection:
+        connection.execute("UPDATE model_versions SET source = ?", (f"models:/{registered}",))
+    seen = snapshot(lived, limit=3)  # the registered one is shown, and is not the next older one
+    assert registered in {model.id for model in seen.models} and seen.record(newest).previous.id == first.id
+    assert seen.record(first.id).previous.id == registered and seen.record(oldest).previous is None
+
+
+def test_evidence_about_one_model_counts_for_no_other_of_its_run(lived):
+    first = snapshot(lived).models[0]
+    with tampering(lived) as connection:
+        _clone(connection, "logged_models", "model_id", first.id, model_id="m-bad00", name="bad")
+    for seen in (snapshot(lived), snapshot(lived, limit=1)):
+        good, bad = seen.record(first.id), seen.record("m-bad00")
+        assert (len(good.evaluations), len(good.monitors)) == (1, 2)
+        assert (bad.evaluations, bad.monitors, bad.cards) == ((), (), ())
+    with tampering(lived) as connection:
+        connection.execute("DELETE FROM tags WHERE key = 'mlnb.model'")
+    for seen in (snapshot(lived), snapshot(lived, limit=1)):  # which one is meant nobody knows
+        assert not any(seen.record(model).evaluations for model in (first.id, "m-bad00"))
+    with tampering(lived) as connection:
+        connection.execute("DELETE FROM logged_models WHERE model_id = 'm-bad00'")
+    assert len(snapshot(lived).record(first.id).evaluations) == 1  # it is the only one
+
+
+def test_many_looks_at_one_model_hide_none_at_another_of_its_run(lived):
+    first = snapshot(lived).models[0]
+    evaluated = snapshot(lived).record().evaluations[0].id
+    with tampering(lived) as connection:
+        _clone(connection, "logged_models", "model_id", first.id, model_id="m-bad00", name="bad")
+        connection.execute("UPDATE tags SET value = 'm-bad00' WHERE run_uuid = ? AND key = 'mlnb.model'", (evaluated,))
+        connection.execute("UPDATE tags SET value = 'monitor' WHERE run_uuid = ? AND key = 'mlnb.kind'", (evaluated,))
+    add_runs(lived, tables.LATER + 5)
+    for picture in (read_tables(store(lived), lived, 10), read_client(lived, 10)):
+        assert evaluated in {run.id for run in picture.runs}
+
+
+def test_a_run_that_fails_after_it_found_its_model_belongs_to_it(lived):
+    from mlnb.pipelines.trained import recall
+    from mlnb.tracking.run import track
+
+    model = snapshot(lived).models[0]
+    with pytest.raises(ValueError, match="no such window"), track("daily", kind="monitor") as run:
+        recall(run=run)
+        raise ValueError("no such window")
+    seen = snapshot(lived)
+    assert [one.id for one in seen.record(model).monitors][0] == run.id and seen.run(run.id).status == "FAILED"
+    (model.artifacts / "model.skops").write_bytes(b"another model")
+    with pytest.raises(MLNBError, match="not the one that was recorded"), track("daily", kind="monitor") as later:
+        recall(run=later)
+    found = snapshot(lived).record(model).monitors[0]
+    assert (found.id, found.status, found.model, found.model_run) == (later.id, "FAILED", model.id, model.run_id)
 
 
 def _copy_model(workspace: Workspace, model_id: str, days: int) -> str:

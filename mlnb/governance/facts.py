@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from mlnb.tracking.stored import ModelFacts, ModelRecord, RunFacts
 
 # %% auto #0
-__all__ = ['MOST_RUNS', 'RUNNING', 'DIGEST', 'stored_bytes', 'report_paths', 'run_facts', 'model_facts', 'ended', 'record_facts',
-           'record_digest', 'changed_facts', 'read_reports', 'run_contradictions', 'contradictions']
+__all__ = ['MOST_RUNS', 'RUNNING', 'DIGEST', 'stored_bytes', 'report_paths', 'run_facts', 'model_facts', 'ended', 'newest',
+           'record_facts', 'record_digest', 'changed_facts', 'read_reports', 'run_contradictions', 'contradictions']
 
 # %% ../../nbs/50_governance/02b_facts.ipynb #4097700a
 MOST_RUNS = 5  # of evaluations and of monitored windows that a card shows, and depends on: the newest
@@ -80,10 +80,15 @@ def model_facts(model: ModelFacts) -> dict[str, Any]:
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
-# %% ../../nbs/50_governance/02b_facts.ipynb #037c3b58
-def ended(runs: Iterable[RunFacts], many: int = MOST_RUNS) -> list[RunFacts]:
-    """The newest runs that have ended: what still runs says nothing yet."""
-    return [run for run in runs if run.status != RUNNING][:many]
+# %% ../../nbs/50_governance/02b_facts.ipynb #4e3e792f
+def ended(runs: Iterable[RunFacts]) -> list[RunFacts]:
+    """The runs that have ended, newest first as they came: what still runs says nothing yet."""
+    return [run for run in runs if run.status != RUNNING]
+
+
+def newest(runs: Iterable[RunFacts]) -> list[RunFacts]:
+    """The runs that have ended and that a card has room for."""
+    return ended(runs)[:MOST_RUNS]
 
 
 def record_facts(record: ModelRecord) -> dict[str, Any]:
@@ -92,8 +97,8 @@ def record_facts(record: ModelRecord) -> dict[str, Any]:
         "version": 1,
         "model": model_facts(record.model),
         "training": run_facts(record.run),
-        "evaluations": [run_facts(run) for run in ended(record.evaluations)],
-        "monitors": [run_facts(run) for run in ended(record.monitors)],
+        "evaluations": [run_facts(run) for run in newest(record.evaluations)],
+        "monitors": [run_facts(run) for run in newest(record.monitors)],
     }
 
 
@@ -224,7 +229,7 @@ def run_contradictions(run: RunFacts) -> list[str]:
     reports = read_reports(run)
     return [*_metrics(run, reports), *_judgement(run, reports), *_files(run)]
 
-# %% ../../nbs/50_governance/02b_facts.ipynb #ecc60f85
+# %% ../../nbs/50_governance/02b_facts.ipynb #636fb14d
 def _model_file(model: ModelFacts) -> Iterator[str]:
     """A model's file that is not the recorded one."""
     expected = model.tags.get("mlnb.sha256")
@@ -258,7 +263,7 @@ def _history(runs: Sequence[RunFacts], workspace: Workspace, told: Sequence[str]
 
 def contradictions(record: ModelRecord) -> list[str]:
     """Name everything in which the record of a model contradicts itself; nothing when it does not."""
-    runs = [record.run, *ended(record.evaluations), *ended(record.monitors)]
+    runs = [record.run, *newest(record.evaluations), *newest(record.monitors)]
     found = [said for run in runs for said in run_contradictions(run)]
     found += _history(runs, record.workspace, found)
     return [*found, *_training_data(record.run, read_reports(record.run)), *_model_file(record.model)]

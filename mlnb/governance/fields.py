@@ -15,7 +15,7 @@ from ..core.wording import format_number, interval
 
 # %% auto #0
 __all__ = ['MODEL', 'USE', 'DATA', 'EVALUATION', 'LIMITS', 'CARE', 'PROOF', 'FIELDS', 'PERSON', 'Field', 'find_field', 'Figure',
-           'Fact', 'Written', 'Content', 'empty_fields', 'figure_text', 'fill_command']
+           'Fact', 'Written', 'Content', 'empty_fields', 'figure_text', 'fill_command', 'run_command']
 
 # %% ../../nbs/50_governance/04b_fields.ipynb #af6c194a
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def empty_fields(contents: Iterable[Content]) -> list[Field]:
     filled = {content.key for content in contents if content.text.strip()}
     return [field for field in PERSON if field.key not in filled]
 
-# %% ../../nbs/50_governance/04b_fields.ipynb #8ab7c300
+# %% ../../nbs/50_governance/04b_fields.ipynb #f4f0adca
 def figure_text(figure: Figure) -> str:
     """A number with its interval."""
     value = format_number(figure.value, figure.unit)
@@ -145,3 +145,11 @@ def figure_text(figure: Figure) -> str:
 def fill_command(model: str, key: str) -> str:
     """The command line that fills a field of a model's card."""
     return f'mlnb card {model} --fill {key}="…" --by NAME --role ROLE'
+
+
+def run_command(
+    template: str,  # model_card, evaluate, monitor
+    model: str,  # the run that trained it, in short, or its address
+) -> str:
+    """The command line that runs a template about a model, and not about whichever is the newest."""
+    return f"mlnb run {template} -p model={model}"

@@ -49,7 +49,7 @@ def _train_demo(workspace: Workspace) -> None:
         run.model(trained.pipeline, example=trained.train.head())
         run.log(report_training(trained, frame, data=DEMO, metric="log_loss", seed=seed))
 
-# %% ../../nbs/51_pipelines/08b_carded.ipynb #66597585
+# %% ../../nbs/51_pipelines/08b_carded.ipynb #705885bc
 def keep_card(card: Card, run: Recorder) -> Card:
     """Keep a card with a run in its three forms, and give it as it was kept."""
     kept = as_stored(card, run.id)
@@ -61,4 +61,4 @@ def keep_card(card: Card, run: Recorder) -> Card:
 
 def report_card(card: Card) -> Report:
     """Judge a card that was kept, and tell the digest of what was kept."""
-    return card.report.with_meta(card=digest(mask(card.to_json())))
+    return card.report.with_meta(card=digest(mask(card.to_json())), model_id=card.model.uri.removeprefix("models:/"))

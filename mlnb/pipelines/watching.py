@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # %% auto #0
 __all__ = ['report_evaluation', 'choose_window', 'predictions', 'report_window']
 
-# %% ../../nbs/51_pipelines/09_watching.ipynb #2e161331
+# %% ../../nbs/51_pipelines/09_watching.ipynb #5f851f7d
 def report_evaluation(
     trained: TrainedModel,
     frame: pd.DataFrame,
@@ -53,7 +53,7 @@ def report_evaluation(
             "summary": f"{chosen}: {judged.summary}",
             "results": (*judged.results, *since),
         }
-    ).with_meta(model=trained.name, model_run=trained.run_id, data=data, held_out=own)
+    ).with_meta(model=trained.name, model_run=trained.run_id, model_id=trained.model_id, data=data, held_out=own)
 
 # %% ../../nbs/51_pipelines/09_watching.ipynb #dc72f5f0
 def choose_window(trained: TrainedModel, data: str) -> str:
@@ -146,7 +146,7 @@ def _of_columns(report: Report) -> Report:
 def _moved(report: Report | None) -> bool:
     return report is not None and any(r.status in (Status.WARN, Status.FAIL) for r in report.results)
 
-# %% ../../nbs/51_pipelines/09_watching.ipynb #5ea80778
+# %% ../../nbs/51_pipelines/09_watching.ipynb #fd471699
 def report_window(
     trained: TrainedModel,
     known: pd.DataFrame,  # the reference
@@ -175,4 +175,5 @@ def report_window(
         sentences += [since.advice or "The primary metric has not dropped since training", judged.summary]
     text = ". ".join(s.rstrip(".") for s in sentences if s)
     made = combine(parts, kind="monitor", title=f"Monitor: {names[1]}", summary=text)
-    return made.with_meta(model=trained.name, model_run=trained.run_id, reference=names[0], data=names[1])
+    about = {"model": trained.name, "model_run": trained.run_id, "model_id": trained.model_id}
+    return made.with_meta(**about, reference=names[0], data=names[1])

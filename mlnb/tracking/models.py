@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as StoredRun
 
 # %% auto #0
-__all__ = ['SKLEARN', 'NUMPY', 'TRUSTED', 'Staged', 'stage_model', 'log_staged', 'save_model', 'open_model']
+__all__ = ['SKLEARN', 'NUMPY', 'TRUSTED', 'Staged', 'stage_model', 'log_staged', 'save_model', 'open_model', 'find_model']
 
 # %% ../../nbs/30_tracking/04_models.ipynb #fc4ff0f5
 SKLEARN = (  # parts of scikit-learn that compute and do nothing else: no file, no network, no code from text
@@ -301,7 +301,19 @@ def _recorded(folder: Path, file: Path, stored: LoggedModel, workspace: Workspac
         load_module(kept, expected)
     return json.loads(stored.tags["mlnb.trusted"])
 
-# %% ../../nbs/30_tracking/04_models.ipynb #edb2286e
+# %% ../../nbs/30_tracking/04_models.ipynb #3c6e9d4b
+def find_model(
+    reference: str,  # as `open_model` takes it
+    *,
+    workspace: Workspace | None = None,  # default: the current one
+) -> str:  # its id, m-…
+    """Find a stored model by whatever names it, and give its id; `DataError` when there is none."""
+    workspace = workspace or current()
+    api = client(workspace)
+    with reaching(workspace):
+        return _find(reference, api, workspace).model_id
+
+
 def _find(reference: str, api: MlflowClient, workspace: Workspace) -> LoggedModel:
     """Find a stored model by whatever names it."""
     if reference.startswith("models:/"):

@@ -35,7 +35,7 @@ def _pages(ask: Callable[..., Any], limit: int, page: int, **question: Any) -> t
             return found, True
     return found, False
 
-# %% ../../nbs/30_tracking/10d_remote.ipynb #c73e5d79
+# %% ../../nbs/30_tracking/10d_remote.ipynb #c19d153f
 def read_client(
     workspace: Workspace,
     limit: int,  # newest runs, and newest models
@@ -55,20 +55,24 @@ def read_client(
         stored += _belonging(api, where, logged, {run.info.run_id for run in stored})
     runs = sorted((run_facts(run, workspace) for run in stored), key=_newest)
     models = tuple(_model(model, workspace, known) for model in logged)
-    return Picture(tuple(runs), models, tuple(known), note, all_models and all_runs)
+    return Picture(tuple(runs), models, tuple(known), note, all_models and all_runs, all_models)
 
 
 def _newest(run: RunFacts) -> tuple[float, str]:
     """Order of a listing: newest first."""
     return (-run.started.timestamp() if run.started else 0, run.id)
 
-# %% ../../nbs/30_tracking/10d_remote.ipynb #de329b97
+# %% ../../nbs/30_tracking/10d_remote.ipynb #0a5d62be
 def _belonging(api: MlflowClient, where: list[str], models: Iterable[LoggedModel], there: set[str]) -> list[StoredRun]:
     """Runs that the models were made in, and the later ones about them, that are not there yet."""
     found: dict[str, StoredRun] = {}
-    for run_id in {model.source_run_id for model in models if model.source_run_id}:
+    made_in = [(model.source_run_id, model.model_id) for model in models if model.source_run_id]
+    runs = [run_id for run_id, _ in made_in]
+    for run_id, model_id in made_in:
         asked = [f"attributes.run_id = '{run_id}'"]
         asked += [f"tags.`mlnb.model_run` = '{run_id}' AND tags.`mlnb.kind` = '{kind}'" for kind in ABOUT]
+        if runs.count(run_id) > 1:
+            asked += [f"tags.`mlnb.model` = '{model_id}' AND tags.`mlnb.kind` = '{kind}'" for kind in ABOUT]
         for question in asked:
             found |= {run.info.run_id: run for run in api.search_runs(where, question, max_results=LATER)}
     return [run for run_id, run in found.items() if run_id not in there]

@@ -22,7 +22,7 @@ from .stored import Version as Version
 from .tables import Picture, Registered, UnknownTables, read_tables
 
 # %% auto #0
-__all__ = ['LONGEST', 'MOST', 'Snapshot', 'snapshot', 'news']
+__all__ = ['LONGEST', 'UNNAMED', 'MOST', 'Snapshot', 'snapshot', 'news']
 
 # %% ../../nbs/30_tracking/11_snapshot.ipynb #acd3cbb8
 LONGEST = 500  # characters of a reference
@@ -104,7 +104,7 @@ def _meant(version: Registered, name: str, models: Iterable[ModelFacts]) -> Mode
     lost = "which is gone or of another experiment" if version.model_id else "not to a logged model"
     raise DataError(f"'models:/{name}' points to {version.source!r}, {lost}", "Log it again", source=name)
 
-# %% ../../nbs/30_tracking/11_snapshot.ipynb #9e76490e
+# %% ../../nbs/30_tracking/11_snapshot.ipynb #a2916c3e
 @dataclass(frozen=True)
 class Snapshot:
     """Runs and models of a workspace's experiment as of a moment, both newest first."""
@@ -116,6 +116,8 @@ class Snapshot:
     registered: tuple[Registered, ...] = field(default=(), repr=False)
     note: str = ""  # what a reader has to know about this look: how it was taken, what could not be read
     whole: bool = True  # False: older runs or models were left out
+    every_model: bool = True  # False: older models were left out
+    limit: int = field(default=1_000_000, repr=False)  # so many models are the newest; further ones are registered
     _wider: list[Snapshot] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def run(self, reference: str) -> RunFacts:
@@ -168,11 +170,14 @@ class Snapshot:
             self._wider.append(snapshot(self.workspace, limit=MOST))
         return self._wider[0] if self._wider else None
 
-# %% ../../nbs/30_tracking/11_snapshot.ipynb #a1b9e565
+# %% ../../nbs/30_tracking/11_snapshot.ipynb #506f19bd
+UNNAMED = "model"  # what a model is called when nobody names it
+
+
 def _record(model: ModelFacts, seen: Snapshot) -> ModelRecord:
     """Gather all about one model of a look."""
     run = _trained_in(model, seen.runs)
-    about = [one for one in seen.runs if one.model_run == model.run_id]
+    about = _about(model, seen)
     return ModelRecord(
         model=model,
         run=run,
@@ -185,6 +190,16 @@ def _record(model: ModelFacts, seen: Snapshot) -> ModelRecord:
     )
 
 
+def _about(model: ModelFacts, seen: Snapshot) -> list[RunFacts]:
+    """The runs about a model: those that name it, or, where it is the only one of its run, that run."""
+    found = [one for one in seen.runs if one.model == model.id or (not one.model and one.model_run == model.run_id)]
+    if all(one.model for one in found):
+        return found
+    models = (seen if seen.every_model else seen._all() or seen).models
+    alone = not any(one.run_id == model.run_id and one.id != model.id for one in models)
+    return [one for one in found if one.model or alone]
+
+
 def _trained_in(model: ModelFacts, runs: Iterable[RunFacts]) -> RunFacts:
     """The run that a model comes from."""
     for run in runs:
@@ -195,17 +210,26 @@ def _trained_in(model: ModelFacts, runs: Iterable[RunFacts]) -> RunFacts:
 
 
 def _previous(model: ModelFacts, run: RunFacts, seen: Snapshot) -> ModelFacts | None:
-    """The next older model that predicts the same; by name where one of both does not say what it predicts."""
-    runs, target = {one.id: one for one in seen.runs}, target_of(run)
-    for older in seen.models:
+    """The next older model that predicts the same, wherever it stands in the record."""
+    place, found = _older(model, run, seen)
+    wider = None if seen.every_model or (found and place < seen.limit) else seen._all()
+    return _older(model, run, wider)[1] if wider else found
+
+
+def _older(model: ModelFacts, run: RunFacts, seen: Snapshot) -> tuple[int, ModelFacts | None]:
+    """Look for the older model in one look, among those whose training was finished; with its place."""
+    runs, target = {one.id: one for one in seen.runs if one.status == "FINISHED"}, target_of(run)
+    for place, older in enumerate(seen.models):
         if (older.created, older.id) >= (model.created, model.id) or older.run_id == model.run_id:
             continue
-        other = target_of(runs[older.run_id]) if target and older.run_id in runs else ""
-        if (other == target) if other else (older.name == model.name):
-            return older
-    return None
+        if older.run_id not in runs:
+            continue
+        other = target_of(runs[older.run_id])
+        if (other == target) if other or target else (older.name == model.name != UNNAMED):
+            return place, older
+    return 0, None
 
-# %% ../../nbs/30_tracking/11_snapshot.ipynb #27cbe435
+# %% ../../nbs/30_tracking/11_snapshot.ipynb #50b6933c
 MOST = 1_000_000  # runs of a look at all of the record
 
 
@@ -251,7 +275,8 @@ def snapshot(
     workspace = workspace or current()
     as_of = workspace.now()
     seen = _look(workspace, limit)
-    return Snapshot(as_of, workspace, seen.runs, seen.models, seen.registered, seen.note, seen.whole)
+    parts = (seen.runs, seen.models, seen.registered, seen.note, seen.whole, seen.every_model)
+    return Snapshot(as_of, workspace, *parts, limit)
 
 
 def _look(workspace: Workspace, limit: int) -> Picture:

@@ -68,7 +68,7 @@ class Version:
     def __str__(self) -> str:
         return f"{self.name}/{self.version}" + "".join(f" @{alias}" for alias in self.aliases)
 
-# %% ../../nbs/30_tracking/10b_stored.ipynb #7f89c1c3
+# %% ../../nbs/30_tracking/10b_stored.ipynb #e08f817f
 LARGEST = 64_000_000  # bytes of a run's text file that are read
 REPORT = "report/report.json"
 
@@ -111,6 +111,11 @@ class RunFacts:
     def model_run(self) -> str:
         """Id of the training run that this one is about, or empty."""
         return self.tags.get("mlnb.model_run", "")
+
+    @property
+    def model(self) -> str:
+        """Id of the model that this run is about, m-…, or empty where it does not say."""
+        return self.tags.get("mlnb.model", "")
 
     @property
     def seconds(self) -> float | None:

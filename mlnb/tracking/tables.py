@@ -24,7 +24,7 @@ from .stored import DataFacts, ModelFacts, RunFacts, Version, local_folder, mome
 __all__ = ['KNOWN', 'NEEDED', 'LATER', 'READY', 'Registered', 'Picture', 'UnknownTables', 'reading', 'data_facts', 'meant',
            'versions_of', 'read_tables']
 
-# %% ../../nbs/30_tracking/10c_tables.ipynb #54e730f3
+# %% ../../nbs/30_tracking/10c_tables.ipynb #f86e252b
 @dataclass(frozen=True)
 class Registered:
     """A registered version, as the registry has it."""
@@ -45,6 +45,7 @@ class Picture:
     registered: tuple[Registered, ...] = ()
     note: str = ""  # what the reader has to know about this look
     whole: bool = True  # False: there are older runs or models that were left out
+    every_model: bool = True  # False: there are older models that were left out
 
 # %% ../../nbs/30_tracking/10c_tables.ipynb #dd7fbce6
 KNOWN = ("dc11669786a5",)  # versions of MLflow's tables that this reader was tested with: 3.17
@@ -124,7 +125,7 @@ def _connect(address: str) -> sqlite3.Connection:
         raise
     return connection
 
-# %% ../../nbs/30_tracking/10c_tables.ipynb #8509de4e
+# %% ../../nbs/30_tracking/10c_tables.ipynb #3c30e76e
 LATER = 60  # runs of one kind about one model that are always read
 _RUNS = "SELECT run_uuid FROM runs WHERE experiment_id = :experiment AND lifecycle_stage = 'active'"
 _CHOOSE = f"""
@@ -133,10 +134,13 @@ SELECT * FROM ({_RUNS} ORDER BY start_time DESC, run_uuid LIMIT :limit)
 UNION SELECT r.run_uuid FROM runs r JOIN temp.shown s ON s.run_id = r.run_uuid
     WHERE r.experiment_id = :experiment AND r.lifecycle_stage = 'active'
 UNION SELECT run_uuid FROM (
-    SELECT r.run_uuid, row_number() OVER (PARTITION BY about.value, kind.value ORDER BY r.start_time DESC) AS place
+    SELECT r.run_uuid, row_number() OVER (
+        PARTITION BY about.value, kind.value, model.value ORDER BY r.start_time DESC
+    ) AS place
     FROM tags about JOIN temp.shown s ON about.key = 'mlnb.model_run' AND about.value = s.run_id
     JOIN tags kind ON kind.run_uuid = about.run_uuid AND kind.key = 'mlnb.kind'
     JOIN runs r ON r.run_uuid = about.run_uuid
+    LEFT JOIN tags model ON model.run_uuid = about.run_uuid AND model.key = 'mlnb.model'
     WHERE r.experiment_id = :experiment AND r.lifecycle_stage = 'active'
 ) WHERE place <= {LATER}
 """  # noqa: S608  every part is ours
@@ -293,7 +297,7 @@ def versions_of(model: str, known: Iterable[Registered]) -> tuple[Version, ...]:
     """Give the registered versions that mean a model."""
     return tuple(Version(found.name, found.version, found.aliases) for found in known if found.model_id == model)
 
-# %% ../../nbs/30_tracking/10c_tables.ipynb #0ad031d5
+# %% ../../nbs/30_tracking/10c_tables.ipynb #cc9d36c9
 def read_tables(
     path: Path,  # the SQLite file
     workspace: Workspace,
@@ -311,8 +315,8 @@ def read_tables(
         runs = tuple(_runs(connection, workspace))
         models = tuple(_models(connection, workspace, known))
         whole = _count(connection, _RUNS, asked) == len(runs)
-        whole &= _count(connection, f"SELECT model_id {_MODELS}", asked) == len(models)
-    return Picture(runs, models, tuple(known), note, whole)
+        every = _count(connection, f"SELECT model_id {_MODELS}", asked) == len(models)
+    return Picture(runs, models, tuple(known), note, whole and every, every)
 
 # %% ../../nbs/30_tracking/10c_tables.ipynb #2deb277c
 def _experiment(connection: sqlite3.Connection, name: str) -> int | None:

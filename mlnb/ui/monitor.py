@@ -69,7 +69,7 @@ def choose_window(seen: Sequence[Window], window: str = "") -> Window | None:
         return next(w for w in seen if w.run.id == window)
     return next((w for w in reversed(seen) if w.report), seen[-1] if seen else None)
 
-# %% ../../nbs/70_ui/04c_monitor.ipynb #5dd133f8
+# %% ../../nbs/70_ui/04c_monitor.ipynb #de289053
 @dataclass(frozen=True)
 class HeadView:
     """A window as the head of a column of the strip."""
@@ -125,8 +125,9 @@ class MonitorView:
     report: str = ""
     report_note: str = ""
     report_target: str = ""
+    problems: Sequence[str] = ()
 
-# %% ../../nbs/70_ui/04c_monitor.ipynb #a97665bf
+# %% ../../nbs/70_ui/04c_monitor.ipynb #1144dc72
 MOST_ROWS = 30  # columns of the strip
 MOST_DETAILS = 12  # columns that a published page explains
 LEGEND = "Each cell is the worst judged result of the column in that window; ✓ passes, ▲ warns, ✗ fails."
@@ -146,16 +147,18 @@ def monitor_view(
     as_of = f"{told(known.taken.as_of)} UTC"
     if record is None:
         said = "No model has been trained here yet, so there is nothing to monitor."
-        return MonitorView("Monitoring", "skipped", said, as_of, _place(known), "", steps=FIRST)
+        return MonitorView("Monitoring", "skipped", said, as_of, _place(known), "", FIRST, problems=known.problems)
     name = (record.run.name if record.run else "") or record.model.id
     about = f"Model {record.model.id[:10]}, {_place(known)}"
     models = _models(known, record)
     seen = windows(record, known.workspace.settings.dashboard.windows)
     at = choose_window(seen, choice.window)
     if at is None:
-        steps = [("Monitor it on new data", f"mlnb run monitor -p run={record.model.run_id[:8]} -p data=new.csv")]
+        steps = [("Monitor it on new data", f"mlnb run monitor -p model={record.model.run_id[:8]} -p data=new.csv")]
         said = f"{name} was never monitored: nobody knows whether its data has changed."
-        return MonitorView(f"Monitoring: {name}", "todo", said, as_of, about, "", steps, models)
+        return MonitorView(
+            f"Monitoring: {name}", "todo", said, as_of, about, "", steps, models, problems=known.problems
+        )
     laid = strip(seen)
     shown = laid.columns if choice.everything else laid.columns[:rows]
     chosen = _column(choice.column, [*laid.columns, *laid.outcome], laid.columns) if live else None
@@ -180,6 +183,7 @@ def monitor_view(
         report=_stored(at.report, report),
         report_note="" if report else "The whole report of this window has a page of its own.",
         report_target=f"run:{at.run.id}",
+        problems=known.problems,
     )
 
 # %% ../../nbs/70_ui/04c_monitor.ipynb #bbe97168

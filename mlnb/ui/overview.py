@@ -197,7 +197,7 @@ class OverviewView:
     steps: Sequence[tuple[str, str]]
     problems: Sequence[str]
 
-# %% ../../nbs/70_ui/04e_overview.ipynb #005e1765
+# %% ../../nbs/70_ui/04e_overview.ipynb #56e38e5f
 def overview_view(known: Known) -> OverviewView:
     """Decide what the overview says, the worst first."""
     taken, shown = known.taken, known.workspace.settings.dashboard.runs
@@ -206,7 +206,7 @@ def overview_view(known: Known) -> OverviewView:
     everything = [review for some in reviews.values() for review in some]
     items = open_items(everything)
     runs = taken.runs[:shown]
-    left, old = len(known.records) - len(models), len(taken.models) - len(known.records)
+    left, old = len(known.records) - len(models), len(taken.models) - len(known.records) - known.lost
     older = [f"{left} more present"] * bool(left) + [f"{old} replaced by a newer one"] * bool(old)
     return OverviewView(
         status=worst_state([m.status for m in models] or [state_of(run) for run in runs]),

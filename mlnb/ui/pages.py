@@ -25,12 +25,13 @@ from .overview import overview
 from .runs import run_html
 
 # %% auto #0
-__all__ = ['PLACES', 'CHOICES', 'ROOM', 'START', 'inside', 'find_place', 'BoardPage', 'page_style', 'open_board']
+__all__ = ['PLACES', 'CHOICES', 'ROOM', 'FRESH', 'START', 'inside', 'find_place', 'BoardPage', 'page_style', 'open_board']
 
-# %% ../../nbs/70_ui/06b_pages.ipynb #ebc1c749
+# %% ../../nbs/70_ui/06b_pages.ipynb #2a04080e
 PLACES = ("board", "run", "card", "model", "checklist")
 CHOICES = ("window", "column", "columns")
 ROOM = 54_000  # bytes of a view
+FRESH = 60.0  # seconds for which what was read is shown again
 
 
 def inside(target: str) -> str:
@@ -54,7 +55,7 @@ def find_place(target: str, known: Known) -> str:
         return target
     raise DataError(f"{shorten(target, 60)!r} is not shown here", "Go back to the overview", source=shorten(target, 60))
 
-# %% ../../nbs/70_ui/06b_pages.ipynb #2fb3d376
+# %% ../../nbs/70_ui/06b_pages.ipynb #0b4cade0
 class BoardPage:
     """A live dashboard: its place, what is chosen there, and what is known."""
 
@@ -72,13 +73,15 @@ class BoardPage:
             return str(e)
 
     def known(self) -> Known:
-        """What there is to show, as of now."""
+        """What there is to show; its `as_of` is when it was read."""
         seen = self.token()
-        if self._known is None or seen != self._seen:
+        if self._known is None or seen != self._seen or not self._fresh(self._known):
             self._known, self._seen = know(self.workspace), seen
-        else:
-            self._known = replace(self._known, taken=replace(self._known.taken, as_of=self.workspace.now()))
         return self._known
+
+    def _fresh(self, known: Known) -> bool:
+        """Whether it was read a moment ago, by the workspace's clock."""
+        return 0 <= (self.workspace.now() - known.taken.as_of).total_seconds() <= FRESH
 
     def go(self, target: str) -> str:
         """Show a target, or choose a window or a column of the one that is shown."""
