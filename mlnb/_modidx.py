@@ -2095,6 +2095,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'mlnb.ui.boards.board_style': ('70_ui/boards.html#board_style', 'mlnb/ui/boards.py'),
                                 'mlnb.ui.boards.current_models': ('70_ui/boards.html#current_models', 'mlnb/ui/boards.py'),
                                 'mlnb.ui.boards.first_sentences': ('70_ui/boards.html#first_sentences', 'mlnb/ui/boards.py'),
+                                'mlnb.ui.boards.followed': ('70_ui/boards.html#followed', 'mlnb/ui/boards.py'),
                                 'mlnb.ui.boards.know': ('70_ui/boards.html#know', 'mlnb/ui/boards.py'),
                                 'mlnb.ui.boards.many_of': ('70_ui/boards.html#many_of', 'mlnb/ui/boards.py'),
                                 'mlnb.ui.boards.model_view': ('70_ui/boards.html#model_view', 'mlnb/ui/boards.py'),

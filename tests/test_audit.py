@@ -274,7 +274,9 @@ def test_a_model_that_was_exchanged_is_named(workspace):
 def test_models_of_others_are_not_counted(workspace):
     change(workspace, "DELETE FROM logged_model_tags WHERE tag_key = 'mlnb.sha256'")
     assert states(audit())[4] == "not_applicable"  # something else logged it
-    change(workspace, "INSERT INTO logged_model_tags SELECT model_id, experiment_id, 'mlnb.sha256', 'x' FROM logged_models")
+    change(
+        workspace, "INSERT INTO logged_model_tags SELECT model_id, experiment_id, 'mlnb.sha256', 'x' FROM logged_models"
+    )
     assert states(audit())[4] == "fail"
     change(workspace, "UPDATE logged_models SET artifact_location = 's3://bucket/model'")
     report = audit()
@@ -291,7 +293,7 @@ def test_a_model_whose_run_was_deleted(workspace):
         change(workspace, sql, model.run_id)
         seen = snapshot(workspace)
         assert [one.id for one in seen.models] == [model.id]
-        with pytest.raises(DataError, match="deleted|comes from no run"):
+        with pytest.raises(DataError, match=r"deleted|comes from no run"):
             seen.record(model.id)
         report = audit()
         assert report.ok and states(report) == ["pass"] * 5

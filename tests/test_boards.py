@@ -28,6 +28,7 @@ from mlnb.core.render import standalone
 from mlnb.ui import boards
 from mlnb.ui import publish as publishing
 from mlnb.ui.boards import current_models, know
+from mlnb.ui.checklists import SHOWN
 from mlnb.ui.monitor import Choice, monitor, monitor_view
 from mlnb.ui.overview import open_items, overview
 from mlnb.ui.pages import BoardPage, inside
@@ -155,6 +156,18 @@ def test_of_many_lost_models_a_few_are_named_and_a_whole_one_is_shown():
     assert [r.model.id for r in current_models(taken, told)] == [model.id] and len(told) == 7
     said = boards._told_of(told)
     assert len(said) == 4 and said[-1].startswith("4 more models cannot be shown") and gone.id[:8] in said[0]
+
+
+def test_a_try_of_a_notebook_is_shown_only_where_there_is_nothing_else():
+    (run, model), (tried, other) = trained("Train", 0), trained("First try", 5)
+    run = dataclasses.replace(run, params={"inferred.target": "late"})
+    tried = dataclasses.replace(tried, kind="code", params={"inferred.target": "other"})
+    known = known_of([run, tried], [model, other])
+    assert [r.model.id for r in known.records] == [model.id]
+    assert "1 replaced by a newer one or only tried" in BeautifulSoup(overview(known), "html.parser").get_text()
+    signed = dataclasses.replace(other, tags={"mlnb.sign.00000001": "{}"})
+    assert [r.model.id for r in known_of([run, tried], [model, signed]).records] == [other.id, model.id]
+    assert [r.model.id for r in known_of([tried], [other]).records] == [other.id]
 
 
 def test_a_run_that_failed_is_an_error_and_shows_why():
@@ -466,7 +479,7 @@ def test_a_checklist_is_signed_in_the_live_page_and_only_there(lived):
         page.act("sign", given)
     page.act("go", {"target": f"checklist:deployment:{model}"})
     state = next(i for r in page.known().reviews[model] for i in r.items if i.item.sign and i.computed is None)
-    assert page.act("sign", {**given, "item": state.item.key}).startswith("Saved")
+    assert page.act("sign", {**given, "item": state.item.key, "evidence": state.evidence[:SHOWN]}).startswith("Saved")
     assert "Ada" in page.render()
     page.act("go", {"target": "board:overview"})
     assert len(page.known().reviews[model]) == 2
@@ -526,7 +539,7 @@ def test_a_phone_shows_the_newest_window_first(tab, tmp_path, many, live):
     assert len(strips) == 2 and page.evaluate("document.documentElement.scrollWidth") <= 390
     for strip_ in strips:
         left, right = strip_["frame"]
-        beside = zip(strip_["names"][1:], strip_["newest"][1:], strict=True)
+        beside = zip(strip_["names"], strip_["newest"], strict=True)
         for (name_left, name_right), (cell_left, cell_right) in beside:
             assert abs(name_left - left) < 1 and name_right <= cell_left + 3 and cell_right <= right + 1 <= 391
         assert all(left - 1 <= a and b <= right + 1 for a, b in strip_["captions"])
@@ -536,6 +549,14 @@ def test_a_phone_shows_the_newest_window_first(tab, tmp_path, many, live):
             oldest_left, _, name_left, name_right = strip_["after"]
             assert strip_["table"][0] < left and name_right <= oldest_left + 3 and abs(name_left - left) < 1
     assert any(s["captions"] for s in strips)
+    page.set_viewport_size({"width": 703, "height": 900})  # A4
+    page.emulate_media(media="print")
+    ends = page.evaluate(
+        """() => [...document.querySelectorAll('table.strip')].map(t => {
+            const r = t.getBoundingClientRect()
+            return [r.left, r.right]})"""
+    )
+    assert all(left >= 0 and right <= 703 for left, right in ends), ends
 
 
 @pytest.mark.parametrize("width", [1280, 390])

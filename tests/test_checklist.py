@@ -310,7 +310,10 @@ class TestOverride:
 
     def test_other_evidence_ends_it_and_says_so(self):
         found = state(COMPUTED, OTHER, said("override", about=RESULT))
-        assert found.status is Status.FAIL and "no longer holds: the question or its evidence has changed" in found.result.advice
+        assert (
+            found.status is Status.FAIL
+            and "no longer holds: the question or its evidence has changed" in found.result.advice
+        )
 
     def test_withdrawn_it_is_gone(self):
         found = state(COMPUTED, RESULT, said("override", about=RESULT), said("withdraw"))
@@ -382,7 +385,6 @@ class TestBoth:
     def test_a_signature_for_other_evidence_opens_it_again(self, answer):
         found = state(BOTH, PASS, said(answer, about=RESULT, to=BOTH))
         assert found.status is Status.TODO and "has changed since Ada (owner) signed" in found.result.advice
-
 
     def test_an_override_does_not_waive_the_signature(self):
         seen = {"about": RESULT, "to": BOTH}

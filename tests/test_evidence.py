@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sqlite3
 
 import numpy as np
@@ -27,6 +28,7 @@ from mlnb.data.frames import read_frame
 from mlnb.evaluation.report import evaluate
 from mlnb.governance.card import build_card
 from mlnb.governance.fields import FIELDS
+from mlnb.governance.signing import fill_field
 from mlnb.pipelines.carded import keep_card, report_card
 from mlnb.pipelines.trained import recall, report_training
 from mlnb.pipelines.watching import report_evaluation, report_window
@@ -135,6 +137,11 @@ def result(code: str, record) -> Result:
     if found.status not in (Status.PASS, Status.SKIPPED):
         assert found.advice, code
     return found
+
+
+def step(template: str, record) -> str:
+    """The command line that is about this model."""
+    return f"mlnb run {template} -p model={record.run.short}"
 
 
 def state(code: str, record) -> str:
@@ -309,9 +316,41 @@ class TestValidation:
         }
 
     def test_missing_is_open(self, taken):
-        assert "Evaluate it: mlnb run evaluate" in result("MLN-G101", taken.record("wine")).advice
+        assert (
+            f"Evaluate it: {step('evaluate', taken.record('wine'))}" in result("MLN-G101", taken.record("wine")).advice
+        )
         found = result("MLN-G101", taken.record("untold"))
         assert found.status == "todo" and "no training report" in found.advice
+
+    def judged(self, copy, *states: str) -> str:
+        """An evaluation that logs a report for each state; returns its id."""
+        about = snapshot(copy).record("people").run.id
+        with track("several", kind="evaluate") as run:
+            for number, status in enumerate(states):
+                found = Result(code="MLN-E003", title="x", status=status, value=0.1 + number, advice="Hm")
+                run.log(Report(kind="evaluation", title="x", results=(found,), meta={"model_run": about}))
+        return run.id
+
+    @pytest.mark.parametrize("states", [("pass", "fail"), ("fail", "pass"), ("pass", "pass", "fail")])
+    def test_every_report_of_an_evaluation_counts(self, copy, states):
+        run = self.judged(copy, *states)
+        found = result("MLN-G101", snapshot(copy).record("people"))
+        assert found.status == "fail" and "MLN-E003 fails" in found.advice
+        assert {"run": run, "code": "MLN-E003", "subject": None, "status": "fail"} in found.evidence["found"]
+        found = result("MLN-G210", snapshot(copy).record("people"))
+        assert found.status == "fail" and found.evidence["run"] == run
+        assert found.evidence["found"]["x"]["status"] == "fail"
+
+    @pytest.mark.parametrize("how", ["changed", "broken", "gone"])
+    def test_a_further_report_that_was_edited_is_an_error_too(self, copy, how):
+        judged = self.judged(copy, "pass", "fail")
+        path = snapshot(copy).run(judged).artifacts / "report/report-2.json"
+        text = path.read_text()
+        path.unlink() if how == "gone" else path.write_text("{" if how == "broken" else text.replace("fail", "pass"))
+        told = "is gone" if how == "gone" else r"report/report-2\.json, was changed after it was recorded"
+        for code in ("MLN-G101", "MLN-G201", "MLN-G208", "MLN-G210"):
+            with pytest.raises(DataError, match=told):
+                check(code, snapshot(copy).record("people"))
 
     def test_an_evaluation_that_broke_fails(self, copy):
         about = snapshot(copy).record("people").run.id
@@ -373,6 +412,10 @@ def test_resources_are_shown_and_not_judged(taken):
     assert found.status == "skipped" and found.value == record.run.metrics["mlnb.peak_memory_mb"] > 50
     files = sum(p.stat().st_size for p in record.model.artifacts.rglob("*") if p.is_file()) / 1e6
     assert found.evidence["files of the model, MB"] == pytest.approx(files) and "MB" in found.advice
+    numbers = {"mlnb.peak_memory_mb": 549.4, "mlnb.duration_s": 9.728}
+    known = dataclasses.replace(record, run=dataclasses.replace(record.run, metrics=numbers))
+    told = " ".join(result("MLN-G102", known).advice.split())
+    assert told.startswith("Training took 9.7 s and 549 MB of memory; the model's files are ") and told.endswith(" MB")
 
 
 class TestMonitoring:
@@ -405,6 +448,20 @@ class TestMonitoring:
         monkeypatch.setenv("MLNB_NOW", (later + pd.Timedelta(days=2)).isoformat())
         found = result("MLN-G103", snapshot(copy).record("wine"))
         assert found.status == "fail" and "36 days old, and 35 are allowed" in found.advice
+        assert found.advice.endswith(step("monitor", record))
+
+    def test_what_was_signed_lapses_with_each_further_period(self, copy, monkeypatch):
+        for _ in range(2):  # without any look, then with one that has grown old
+            started = snapshot(copy).record("wine").as_of
+            seen = []
+            for days in (36, 41, 69, 71, 741):
+                monkeypatch.setenv("MLNB_NOW", (started + pd.Timedelta(days=days)).isoformat())
+                found = result("MLN-G103", snapshot(copy).record("wine"))
+                assert found.status == "fail"
+                seen.append(evidence_digest(found))
+            assert seen[0] == seen[1] == seen[2] and len(set(seen)) == 3
+            monkeypatch.delenv("MLNB_NOW")
+            self.look()
 
     def test_a_look_that_found_something_warns(self, lived_in):
         found = result("MLN-G103", snapshot(lived_in).record())
@@ -474,7 +531,8 @@ class TestCard:
         return run.id
 
     def test_none_is_open_and_an_incomplete_one_too(self, copy):
-        assert "mlnb run model_card" in result("MLN-G105", snapshot(copy).record("people")).advice
+        found = result("MLN-G105", snapshot(copy).record("people"))
+        assert found.advice.endswith(step("model_card", snapshot(copy).record("people")))
         assert state("MLN-G105", snapshot(copy).record("people")) == "todo"
         kept = self.keep(copy, whole=False)
         found = result("MLN-G105", snapshot(copy).record("people"))
@@ -498,6 +556,50 @@ class TestCard:
         found = result("MLN-G105", snapshot(copy).record("people"))
         assert found.status == "fail" and "0.999" in found.advice
 
+    def test_a_model_that_was_changed_since_fails(self, copy):
+        self.keep(copy)
+        assert state("MLN-G105", snapshot(copy).record("people")) == "pass"
+        file = snapshot(copy).record("people").model.artifacts / "model.skops"
+        file.write_bytes(file.read_bytes() + b"!")
+        found = result("MLN-G105", snapshot(copy).record("people"))
+        assert found.status == "fail" and "The record contradicts itself: the file of model" in found.advice
+        assert found.advice.endswith("Find out who changed it, or train again")
+
+    def test_a_card_is_held_against_what_persons_write_since(self, copy):
+        def write(field: str, value: str) -> None:
+            model = snapshot(copy).record("people").model
+            fill_field(model, field, value, name="Ada", role="owner", workspace=copy)
+
+        for field in (f.key for f in FIELDS if f.source == "person"):
+            write(field, "Said by Ada.")
+        with track("model_card", kind="model_card") as run:
+            run.log(report_card(keep_card(build_card(snapshot(copy).record("people")), run)))
+        assert state("MLN-G105", snapshot(copy).record("people")) == "pass"
+        write("contact", "risk@example.org")
+        found = result("MLN-G105", snapshot(copy).record("people"))
+        assert found.status == "warn" and "Filled since: contact" in found.advice
+        assert found.advice.endswith(step("model_card", snapshot(copy).record("people")))
+        write("contact", "Said by Ada.")
+        assert state("MLN-G105", snapshot(copy).record("people")) == "pass"
+        write("contact", "")
+        found = result("MLN-G105", snapshot(copy).record("people"))
+        assert found.status == "todo" and "Emptied since: contact" in found.advice
+
+    def test_words_that_the_ledger_does_not_prove_are_open(self, copy):
+        self.keep(copy)
+        model = snapshot(copy).record("people").model
+        forged = {"seq": 1, "field": "contact", "value": "x", "name": "A", "role": "B", "time": "", "hash": "0" * 64}
+        write_mark(model.id, "mlnb.card.contact", json.dumps(forged))
+        found = result("MLN-G105", snapshot(copy).record("people"))
+        assert found.status == "todo" and "Not proved by the ledger: contact" in found.advice
+
+    def test_an_edited_card_fails_though_the_record_is_the_same(self, copy):
+        run = self.keep(copy)
+        path = snapshot(copy).run(run).artifacts / "card/card.json"
+        path.write_text(path.read_text().replace("Said by a person", "Said by nobody"))
+        found = result("MLN-G105", snapshot(copy).record("people"))
+        assert found.status == "fail" and "the stored card is gone, or was changed" in found.advice.lower()
+
     def test_a_stored_card_that_was_edited_is_no_measure(self, copy):
         run = self.keep(copy)
         with track("look", kind="monitor") as look:
@@ -507,3 +609,15 @@ class TestCard:
         path = snapshot(copy).run(run).artifacts / "card/card.json"
         path.write_text(path.read_text().replace("person", "parson"))
         assert state("MLN-G105", snapshot(copy).record("people")) == "fail"
+
+
+def test_advice_names_the_run_of_the_model(taken):
+    """Of an older model, a command without its run would act on the newest."""
+    for name in ("people", "wine", "untold", "noise"):
+        record = taken.record(name)
+        said = [found.advice for code in CODES for found in [result(code, record)]]
+        said += [str(build_card(record).to_text()), build_card(record).to_markdown(), build_card(record).to_html()]
+        for text in said:
+            steps = re.findall(r"mlnb run (?:model_card|evaluate|monitor)[^.;,<]{0,40}", " ".join(text.split()))
+            assert all(f"-p model={record.run.short}" in one for one in steps), steps
+        assert "mlnb run model_card" in said[CODES.index("MLN-G105")] and "mlnb run" in said[-1]

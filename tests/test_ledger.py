@@ -436,7 +436,9 @@ def test_a_history_that_begins_anew_where_the_store_is_shared(built_store, tmp_p
     places = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "settings.ini").write_text(f"[mlnb]\nworkspace = true\n[tracking]\nuri = sqlite:///{store}\n")
+        (tmp_path / name / "settings.ini").write_text(
+            f"[mlnb]\nworkspace = true\n[tracking]\nuri = sqlite:///{store}\n"
+        )
         places.append(make(tmp_path / name))
     ledger, other = map(open_ledger, places)
     for number in range(3):
@@ -498,7 +500,9 @@ def test_a_store_that_does_not_answer_is_said_in_one_line(built_store, tmp_path,
     monkeypatch.setattr(anchoring, "WAIT", 0.2)
     with contextlib.closing(sqlite3.connect(workspace.folder / STORE, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreError, match="event 2 is recorded and not yet anchored.*locked.*do not sign again") as e:
+        with pytest.raises(
+            StoreError, match=r"event 2 is recorded and not yet anchored.*locked.*do not sign again"
+        ) as e:
             add(ledger, 1)
         assert "\n" not in str(e.value) and len(ledger.proved()) == 2
         other.execute("ROLLBACK")

@@ -207,7 +207,9 @@ def test_an_item_tells_what_a_signature_of_now_is_given_for():
 
     found = Result(code="TEAM-1", title="Rows", status=Status.PASS, value=5)
     item = Item(code="TEAM-1", key="rows", title="Rows?", why="They matter", check="TEAM-1")
-    assert judge(item, found, ()).evidence == evidence_digest(found) != judge(item, None, ()).evidence
+    evidence = judge(item, found, ()).evidence
+    assert evidence == judge(item, found, ()).evidence and len(evidence) == len(evidence_digest(found)) == 64
+    assert evidence != judge(item, found.model_copy(update={"value": 6.0}), ()).evidence
 
 
 # Parameters --------------------------------------------------------------------------------------------------------

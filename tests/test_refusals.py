@@ -170,6 +170,8 @@ BY_PLACE = {
     ("run.file", "content"): "object",
     ("run.file", "path"): "below",
     ("run.log", "report"): "object",
+    ("run.about", "model"): "text",
+    ("run.about", "model_run"): "text",
     ("run.metric", "name"): "key",
     ("run.metric", "value"): "number",
     ("run.model", "model"): "object",
@@ -497,6 +499,7 @@ def those_of(*kinds: str, without: tuple[str, ...] = "%$") -> list[tuple[str, st
 SANITISED = {("log", "name"), ("run.figure", "name")}  # what a name may not hold is replaced in it
 UNOPENED = {("stored run.altered", "path"), ("snapshot.run", "reference")}  # what is not known is not looked at
 SLOW = {  # a hundred of these would take many seconds
+    *(("board.go", "target"), ("board.act", "what")),
     *(("evaluate", "model"), ("runs", "run"), ("log", "name"), ("run.figure", "name"), ("evaluate", "baseline")),
     *(("checklist", "answer"), ("checklist", "sign"), ("checklist", "reference"), ("card", "reference")),
 }

@@ -174,6 +174,16 @@ class TestSigning:
         own_list(lived, item(1, "legal", "sign = true"))
         assert [row[0] for row in review("release").report.tables[0].rows] == ["old"]
 
+    def test_an_edited_question_is_asked_again(self, lived):
+        own_list(lived, item(1, "legal", "sign = true", title="May it see names?"))
+        sign(snapshot().record().model, "release", "legal", answer="yes", **ADA)
+        assert review("release").exit_status == 0
+        own_list(lived, item(1, "legal", "sign = true", title="May it sell names?"))
+        found = review("release")
+        assert found.exit_status == 4
+        said = "The question or its evidence has changed since Ada Möller (owner) signed"
+        assert said in found.state("legal").result.advice
+
     def test_answers_to_another_list_do_not_count(self, lived):
         for name in ("release", "other"):
             own_list(lived, item(1, "legal", "sign = true"), name=name)
@@ -225,6 +235,35 @@ class TestEvidence:
         assert found.exit_status == 3 and f"The check broke: {told}" in found.items[0].result.advice
         assert "hunter22" not in found.report.to_json()
         assert found.report.summary == "0 of 1 done: 1 could not be computed"
+
+    def test_an_override_of_one_breakdown_is_none_of_another(self, lived, clean):
+        reason = ["the store is busy"]
+
+        @register({"TEAM-BREAKS": "Breaks"}, needs={"record": "record"}, cost="moments")
+        def breaks(record):
+            raise DataError(reason[0], "…")
+
+        first = self.about(lived, 'check = "TEAM-BREAKS"')
+        override = {"answer": "override", "note": "it is being repaired", **ADA}
+        sign(first.record.model, "release", "k", evidence=first.state("k").evidence, **override)
+        assert review("release").state("k").status is Status.WARN
+        reason[0] = "the report was changed after it was recorded"
+        again = review("release").state("k")
+        assert again.status is Status.ERROR and "no longer holds" in again.result.advice
+        assert reason[0] in again.computed.evidence["reason"]
+        seen = set()
+        for address in ("0x7f12", "0x8a31"):  # what differs by itself is no other reason
+            reason[0] = f"broken <object at {address}>"
+            seen.add(review("release").state("k").evidence)
+        assert len(seen) == 1 and again.evidence not in seen
+
+    def test_a_result_that_is_shown_only_waits_for_a_person(self, lived):
+        first = self.about(lived, 'results = ["MLN-E006"]')
+        state = first.state("k")
+        assert state.computed.status is Status.SKIPPED and state.status is Status.TODO and first.exit_status == 4
+        assert "Shown only, not judged: a person has to sign" in state.result.advice and first.asked == 1
+        sign(first.record.model, "release", "k", answer="yes", evidence=state.evidence, **ADA)
+        assert review("release").exit_status == 0
 
     @pytest.mark.parametrize("gives", [None, "fine", Report(kind="x", title="x")])
     def test_a_check_without_a_result_is_an_error(self, lived, clean, gives):

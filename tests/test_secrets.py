@@ -441,6 +441,17 @@ def use_the_ledger(plant: Planted, aside: Path) -> None:
     fill_field(model, field, f"db_password: {plant('card field', 'plain')}", name="Ana", role="lead")
 
 
+def show_it_all(aside: Path) -> None:
+    """Pages, cards, checklists and notebooks made of that record, and of the template with its secrets."""
+    mlnb.publish(to=str(aside / "pages"))
+    for suffix in ("html", "md", "json"):
+        cli("card", "--out", str(aside / f"card.{suffix}"))
+        cli("checklist", "deployment", "--out", str(aside / f"checklist.{suffix}"))
+    assert cli("export", "broken", "--to", str(aside / "broken.html")) == 0
+    assert cli("export", str(aside / "mine.ipynb"), "--to", str(aside / "template.html")) == 0
+    assert cli("audit", "--out", str(aside / "audit.json")) == 0
+
+
 @pytest.fixture(scope="module")
 def written(lived_in, tmp_path_factory):
     """A workspace inside a repository, in which each secret was left somewhere, and what was written beside it."""
@@ -461,6 +472,7 @@ def written(lived_in, tmp_path_factory):
         use_the_steps(plant, aside)
         use_the_commands(plant, aside, patched)
         use_the_ledger(plant, aside)
+        show_it_all(aside)
         (aside / "mine.ipynb").unlink()  # the template itself is the user's
     return plant, workspace.root, aside
 

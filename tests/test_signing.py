@@ -116,7 +116,8 @@ GIVEN = {"checklist": "deployment", "item": "stakeholders", "answer": "yes", "no
         ({"evidence": "a" * 64 + "\n"}, "not the digest"),
         *(({part: value}, said) for part in ("name", "role") for value, said in {
             "": "is missing", "   ": "is missing", None: "is missing", 7: "is missing", "x" * 121: "at most 120",
-            "\u200d": "is missing", "Ada\nGrace": "printable", "Ada\u202e": "printable", "Ada\x1b[31m": "printable", "\ud800": "printable",
+            "\u200d": "is missing",
+            "Ada\nGrace": "printable", "Ada\u202e": "printable", "Ada\x1b[31m": "printable", "\ud800": "printable",
         }.items()),
     ],
 )  # fmt: skip

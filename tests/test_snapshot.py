@@ -271,7 +271,7 @@ def test_a_run_that_fails_after_it_found_its_model_belongs_to_it(lived):
         recall(run=run)
         raise ValueError("no such window")
     seen = snapshot(lived)
-    assert [one.id for one in seen.record(model).monitors][0] == run.id and seen.run(run.id).status == "FAILED"
+    assert seen.record(model).monitors[0].id == run.id and seen.run(run.id).status == "FAILED"
     (model.artifacts / "model.skops").write_bytes(b"another model")
     with pytest.raises(MLNBError, match="not the one that was recorded"), track("daily", kind="monitor") as later:
         recall(run=later)

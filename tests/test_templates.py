@@ -13,8 +13,11 @@ import pandas as pd
 import pytest
 
 import mlnb
+import mlnb.governance.evidence
 from mlnb.core.assets import templates
+from mlnb.core.checks import check
 from mlnb.core.result import Report
+from mlnb.tracking.snapshot import snapshot
 
 
 def mlnb_run(*argv: str, wait: bool = True):
@@ -174,6 +177,20 @@ def test_a_new_window_and_a_changed_reference(messy):
     messy.head(500).to_csv("messy.csv", index=False)
     code, out, _ = mlnb_run("monitor", "-p", "data=may.csv", "-p", "columns=visits,plan")
     assert code == 1 and "has changed since training" in out
+
+    seen = snapshot()
+    record = seen.record("latest")
+    assert [run.status for run in record.monitors] == ["FINISHED"] * 3 + ["FAILED"] and record.evaluations == ()
+    assert {(run.model, run.model_run) for run in record.monitors} == {(record.model.id, record.run.id)}
+    for kind in ("monitor", "evaluate"):
+        code, out, err = mlnb_run(kind, "-p", f"model={record.run.id}", "-p", "data=none.csv")
+        assert code == 3 and "none.csv" in out + err
+    record = snapshot().record("latest")
+    broken = (record.monitors[0], record.evaluations[0])
+    assert [(run.status, run.model) for run in broken] == [("FAILED", record.model.id)] * 2
+    said = {code: check(code, record).results[0] for code in ("MLN-G101", "MLN-G103")}
+    assert said["MLN-G101"].status == "fail" and "evaluation did not finish" in said["MLN-G101"].advice
+    assert said["MLN-G103"].status != "pass" and "last look broke" in said["MLN-G103"].advice
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # %% auto #0
 __all__ = ['Link', 'OPEN', 'DONE', 'MOST_MODELS', 'MOST_LOST', 'FIRST', 'no_link', 'told', 'many_of', 'worst_state', 'state_of',
            'word_of', 'Fact', 'primary', 'window_name', 'read_report', 'numbers_of', 'waits_for_person', 'ModelView',
-           'model_view', 'current_models', 'first_sentences', 'Known', 'know', 'board_style']
+           'model_view', 'current_models', 'followed', 'first_sentences', 'Known', 'know', 'board_style']
 
 # %% ../../nbs/70_ui/04_boards.ipynb #a0478bf6
 Link = Callable[[str], str]  # "run:<id>", "card:<m-id>", "checklist:<name>:<m-id>", "board:<name>[:<m-id>]" → address
@@ -183,7 +183,7 @@ def model_view(record: ModelRecord, reviews: Sequence[Review] = (), card: Card |
         facts=(_metric(record), *looks, *([_carded(card, model)] if card else []), *map(_listed, reviews)),
     )
 
-# %% ../../nbs/70_ui/04_boards.ipynb #d63aca80
+# %% ../../nbs/70_ui/04_boards.ipynb #24bea6fd
 MOST_MODELS = 8  # that the overview shows
 
 
@@ -191,7 +191,7 @@ def current_models(
     taken: Snapshot,
     lost: dict[str, str] | None = None,  # is told which models cannot be shown, and why
 ) -> list[ModelRecord]:
-    """The models that no newer one has replaced, newest first."""
+    """The models that no newer one has replaced, newest first; tries of a notebook only where there is nothing else."""
     replaced: set[str] = set()
     kept = []
     for model in taken.models:
@@ -205,7 +205,14 @@ def current_models(
             replaced.add(record.previous.id)
         if model.id not in replaced or any(v.aliases for v in model.versions):
             kept.append(record)
-    return kept
+    return [record for record in kept if followed(record)] or kept
+
+
+def followed(record: ModelRecord) -> bool:
+    """Whether anybody asked more of a model than to be tracked; a stakeholder need not see every try of a notebook."""
+    marked = any(tag.startswith(("mlnb.sign.", "mlnb.card.")) for tag in record.model.tags)
+    asked = (record.evaluations, record.monitors, record.cards, record.model.versions)
+    return record.run.kind != "code" or marked or any(asked)
 
 # %% ../../nbs/70_ui/04_boards.ipynb #8b82a9f2
 def first_sentences(text: str, most: int = 260) -> str:

@@ -197,7 +197,7 @@ class OverviewView:
     steps: Sequence[tuple[str, str]]
     problems: Sequence[str]
 
-# %% ../../nbs/70_ui/04e_overview.ipynb #56e38e5f
+# %% ../../nbs/70_ui/04e_overview.ipynb #98f22f97
 def overview_view(known: Known) -> OverviewView:
     """Decide what the overview says, the worst first."""
     taken, shown = known.taken, known.workspace.settings.dashboard.runs
@@ -207,7 +207,9 @@ def overview_view(known: Known) -> OverviewView:
     items = open_items(everything)
     runs = taken.runs[:shown]
     left, old = len(known.records) - len(models), len(taken.models) - len(known.records) - known.lost
-    older = [f"{left} more present"] * bool(left) + [f"{old} replaced by a newer one"] * bool(old)
+    older = [f"{left} more present"] * bool(left) + [
+        f"{old} replaced by a newer one or only tried in a notebook"
+    ] * bool(old)
     return OverviewView(
         status=worst_state([m.status for m in models] or [state_of(run) for run in runs]),
         sentence=sentence(known.records, everything, runs),
