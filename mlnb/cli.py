@@ -34,7 +34,7 @@ Out = Annotated[
 ]
 Form = Annotated[str, typer.Option("--format", help=f"What to print: {' '.join(FORMS)}")]
 
-# %% ../nbs/81_cli.ipynb #8f56e844
+# %% ../nbs/81_cli.ipynb #1fcbcd5d
 def verb(function: Callable[..., Any]) -> Callable[..., None]:
     """Make a Typer command from a public function."""
     parameters = describe(function)
@@ -43,6 +43,8 @@ def verb(function: Callable[..., Any]) -> Callable[..., None]:
 
     def command(**typed: Any) -> None:
         form = typed.pop("format")
+        if form not in FORMS:
+            raise ArgumentError(f"no format {form!r}", nearest(form, FORMS))
         out = None if own else typed.pop("out")
         if out is not None and out.suffix.lower() not in SUFFIXES:
             raise ArgumentError(
@@ -136,11 +138,9 @@ def split_options(texts: list[str]) -> tuple[list[str], dict[str, str]]:
         extra[name.replace("-", "_")] = value
     return plain, extra
 
-# %% ../nbs/81_cli.ipynb #0e9f0233
+# %% ../nbs/81_cli.ipynb #3d52300c
 def show(result: Any, form: str, out: Path | None) -> int:
     """Print what a function gave, write it if asked, and return the exit status."""
-    if form not in FORMS:
-        raise ArgumentError(f"no format {form!r}", nearest(form, FORMS))
     error = getattr(result, "error", None)
     if error is not None and form == "text" and out is None:  # a step that did not finish: one line, as any error
         return _say(f"{error} (run {result.run_id[:8]}, recorded as failed)", result.exit_status)

@@ -201,6 +201,14 @@ def test_names_and_times_of_a_workspace_are_checked(tmp_path, monkeypatch):
         workspace.now()
 
 
+def test_a_store_that_is_not_there_is_not_known(tmp_path, monkeypatch):
+    from mlnb.tracking.anchor import known_store
+
+    assert known_store(make(tmp_path), {}) is None
+    monkeypatch.setenv("MLNB_TRACKING__URI", "http://127.0.0.1:9")
+    assert known_store(make(tmp_path), {}) is None
+
+
 def test_an_item_tells_what_a_signature_of_now_is_given_for():
     from mlnb.core.checklist import Item, evidence_digest, judge
     from mlnb.core.result import Result, Status

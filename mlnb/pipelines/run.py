@@ -77,7 +77,7 @@ class StepOutcome:
     def _repr_html_(self) -> str:
         return self.shown.to_html()
 
-# %% ../../nbs/51_pipelines/07_run.ipynb #67facf00
+# %% ../../nbs/51_pipelines/07_run.ipynb #0e6ee643
 def _plain(template: Template) -> str:
     """Name of a template as part of a file's name."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", template.name).strip("-")[:40] or "notebook"
@@ -94,8 +94,7 @@ def _given_folder(out: str | Path | None) -> Path | None:
         return None
     try:
         folder = Path(out).expanduser().resolve()
-        above = next(place for place in (folder, *folder.parents) if place.exists())
-        usable = above.is_dir() and (above == folder or folder.suffix != ".ipynb")
+        usable = folder.is_dir() or (not folder.exists() and folder.suffix != ".ipynb")
     except (OSError, ValueError, RuntimeError, TypeError):
         folder, usable = out, False
     if not usable:
