@@ -73,9 +73,9 @@ def bare_workspace(tmp_path, monkeypatch):
     return workspace
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """One Chromium for all tests."""
+    """One Chromium for a module; Playwright has an event loop of its own, which other modules' tests may not meet."""
     from browsing import start_browser
 
     playwright, started = start_browser()

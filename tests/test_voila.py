@@ -323,7 +323,16 @@ def processes_of(root: Path) -> list[int]:
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_however_it_ends_nothing_is_left(lived, how):
     command = [sys.executable, "-m", "mlnb", "dashboard", "monitor"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ},
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # where tests run in the background it is ignored
+    )
     assert process.stdout is not None
     line = process.stdout.readline()
     assert re.fullmatch(r"Dashboard monitor: http://127\.0\.0\.1:\d+/\?token=[\w-]{32}\n", line)

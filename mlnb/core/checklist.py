@@ -203,7 +203,7 @@ def find_checklist(
         raise _bad(own, f"{name!r} is the name of a list that comes with mlnb", "Choose another name")
     return read_checklist(known[name])
 
-# %% ../../nbs/00_core/13_checklist.ipynb #d8f144b5
+# %% ../../nbs/00_core/13_checklist.ipynb #de9e90a0
 Answer = Literal["yes", "no", "override", "withdraw"]
 
 
@@ -245,7 +245,7 @@ def signed_for(
 ) -> str:  # SHA-256
     """Digest of what a person signs for: the question, and what its evidence rests on."""
     asked = item.model_dump(mode="json", include={"title", "check", "results", "sign"})
-    told = json.dumps(asked, sort_keys=True, ensure_ascii=False)
+    told = json.dumps(asked, sort_keys=True)
     return digest(f"{told}\n{evidence_digest(computed)}")
 
 # %% ../../nbs/00_core/13_checklist.ipynb #191fc91d
