@@ -44,7 +44,7 @@ demo: setup ## train, evaluate, monitor and document a model on a year of real f
 lab: setup ## JupyterLab on the demo's workspace, with a notebook that shows everything in five minutes
 	@test -f demo-workspace/start.ipynb || $(MAKE) --no-print-directory demo
 	@cd demo-workspace && MLNB_WORKSPACE=$(CURDIR)/demo-workspace $(BIN)/jupyter lab --LabApp.news_url=None \
-		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate $(LAB) start.ipynb
+		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB) start.ipynb
 
 NAME ?= overview
 dashboard: setup ## the live dashboard of the demo's workspace, on loopback (NAME=monitor for the other one)
