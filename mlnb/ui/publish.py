@@ -236,7 +236,7 @@ class Published:
 
 _FRONT = ("index.html", "monitor.html")
 
-# %% ../../nbs/70_ui/06_publish.ipynb #334a2305
+# %% ../../nbs/70_ui/06_publish.ipynb #f2d6ab0d
 BOARDS = ("overview", "monitor")
 
 
@@ -279,8 +279,8 @@ def publish(
     Examples
     --------
     >>> publish()  # doctest: +SKIP
-    13 pages in /work/flights/published
-    Next: open /work/flights/published/index.html in a browser; live: mlnb dashboard
+    13 pages in /home/ada/flights/published
+    Next: open /home/ada/flights/published/index.html in a browser; live: mlnb dashboard
     """
     if name and name not in BOARDS:
         raise ArgumentError(f"there is no dashboard {shorten(name, 80)!r}", nearest(name, BOARDS), name=name)
