@@ -18,6 +18,7 @@ export MPLCONFIGDIR := $(CACHE)/matplotlib
 export NUMBA_CACHE_DIR := $(CACHE)/numba
 export XDG_CACHE_HOME := $(CACHE)/xdg
 export XDG_CONFIG_HOME := $(CACHE)/xdg-config
+export npm_config_cache := $(CACHE)/npm
 # Idle OpenMP threads sleep instead of spinning: on shared cores this is the difference between seconds and a minute.
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 0
