@@ -14,7 +14,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = (
-    *("core/checklist", "core/files", "core/ledger", "core/secrets", "core/settings", "core/twins", "core/workspace"),
+    *(
+        "core/answers",
+        "core/checklist",
+        "core/files",
+        "core/ledger",
+        "core/secrets",
+        "core/settings",
+        "core/twins",
+        "core/workspace",
+    ),
     *("pipelines/kinds", "pipelines/template", "tracking/anchor", "tracking/marks"),
 )
 TESTS = ("test_paths", "test_template", "test_checklist", "test_secrets", "test_ledger")

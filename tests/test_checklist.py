@@ -11,17 +11,8 @@ from pathlib import Path
 import pytest
 from payloads import PAYLOADS
 
-from mlnb.core.checklist import (
-    Checklist,
-    Item,
-    Signature,
-    checklists,
-    evidence_digest,
-    find_checklist,
-    judge,
-    read_checklist,
-    signed_for,
-)
+from mlnb.core.answers import Signature, evidence_digest, judge, signed_for
+from mlnb.core.checklist import Checklist, Item, checklists, find_checklist, read_checklist
 from mlnb.core.errors import ArgumentError, DataError, FileError, MLNBError
 from mlnb.core.result import Result, Status
 from mlnb.core.workspace import make

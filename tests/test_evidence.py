@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
 import mlnb.governance.evidence  # noqa: F401 (registers the checks)
-from mlnb.core.checklist import evidence_digest
+from mlnb.core.answers import evidence_digest
 from mlnb.core.checks import check, kind_of
 from mlnb.core.errors import DataError
 from mlnb.core.files import digest

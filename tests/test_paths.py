@@ -210,7 +210,8 @@ def test_a_store_that_is_not_there_is_not_known(tmp_path, monkeypatch):
 
 
 def test_an_item_tells_what_a_signature_of_now_is_given_for():
-    from mlnb.core.checklist import Item, evidence_digest, judge
+    from mlnb.core.answers import evidence_digest, judge
+    from mlnb.core.checklist import Item
     from mlnb.core.result import Result, Status
 
     found = Result(code="TEAM-1", title="Rows", status=Status.PASS, value=5)

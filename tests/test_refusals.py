@@ -228,7 +228,7 @@ def leading_out(here: Path) -> list[str]:
         *("..", "../", "../outside", "../outside/secret.txt", "../../outside/secret.txt", "../../../../etc/passwd"),
         *("./../outside/secret.txt", "x/../../outside/secret.txt", "a/b/../../../outside/secret"),
         *(str(out), str(out / "secret.txt"), str(out / "secret"), f"{out}/", f"//{out}", f"/./{out}/./secret.txt"),
-        *("/", "/etc/passwd", "/proc/self/environ", "/dev/stdin", "/dev/null", "/dev/fd/0", "/root/.ssh/id_rsa"),
+        *("/", "/etc/passwd", "/proc/self/environ", "/dev/stdin", "/dev/null", "/dev/fd/0", "/home/ada/.ssh/id_rsa"),
         *("link/secret.txt", "link/../outside/secret.txt", "link/secret", "linked.txt", "linked"),
         *("../ws-sibling/secret.txt", "../ws-sibling", f"{here}-sibling/secret.txt"),
         *(f"{here}/../outside/secret.txt", "../outside/secret.toml", "../outside/secret.ipynb"),

@@ -10,7 +10,8 @@ from bs4 import BeautifulSoup
 from payloads import PAYLOADS
 from test_render import ALLOWED, SAFE_ATTRIBUTES
 
-from mlnb.core.checklist import Item, evidence_digest
+from mlnb.core.answers import evidence_digest
+from mlnb.core.checklist import Item
 from mlnb.core.checks import register, reset
 from mlnb.core.errors import ArgumentError, DataError, GateError
 from mlnb.core.result import Report, Result, Status

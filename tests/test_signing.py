@@ -14,7 +14,7 @@ import pytest
 from helpers_lived import copy_lived
 from payloads import PAYLOADS
 
-from mlnb.core.checklist import Signature
+from mlnb.core.answers import Signature
 from mlnb.core.errors import ArgumentError, LedgerError, MLNBError, StoreError
 from mlnb.core.workspace import make
 from mlnb.governance.signing import Filled, fields, fill_field, sign, signatures

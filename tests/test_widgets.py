@@ -19,8 +19,8 @@ from test_render import ALLOWED, SAFE_ATTRIBUTES
 
 import mlnb
 from mlnb import cli
+from mlnb.core.answers import ItemState, Signature
 from mlnb.core.assets import asset, static_text
-from mlnb.core.checklist import ItemState, Signature
 from mlnb.core.errors import ArgumentError, DataError
 from mlnb.core.result import Report, Result
 from mlnb.core.wording import readable

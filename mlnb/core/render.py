@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from mlnb.core.result import Chart, Report, Result, Table
 
 # %% auto #0
-__all__ = ['MOST_ROWS', 'MOST_REASONS', 'LONGEST', 'filled', 'to_html', 'table_html', 'page', 'standalone', 'inert',
-           'to_markdown', 'to_text', 'table_text']
+__all__ = ['MOST_ROWS', 'MOST_REASONS', 'LONGEST', 'Link', 'filled', 'no_link', 'to_html', 'table_html', 'page', 'standalone',
+           'inert', 'to_markdown', 'to_text', 'table_text']
 
 # %% ../../nbs/00_core/07_render.ipynb #1c01aff2
 MOST_ROWS = 200  # of a table that are shown; the stored report has all
@@ -105,6 +105,14 @@ def filled(
 ) -> Markup:
     """Fill a template of ours."""
     return Markup(_templates().get_template(name).render(**values))  # noqa: S704  the template has escaped it
+
+# %% ../../nbs/00_core/07_render.ipynb #4f152941
+Link = Callable[[str], str]  # "run:<id>", "card:<m-id>", "checklist:<name>:<m-id>", "board:<name>[:<m-id>]" → address
+
+
+def no_link(target: str) -> str:
+    """Link nothing: what is named stands there as text."""
+    return ""
 
 # %% ../../nbs/00_core/07_render.ipynb #02026f1a
 def to_html(
