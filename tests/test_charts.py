@@ -139,7 +139,7 @@ def test_shares_make_frames_of_different_size_comparable():
 def test_drawn_heights_are_the_shares():
     root = parse(charts.histogram_pair([1, 3], [2, 2], small=True))
     heights = [[int(v) for v in re.findall(r"v(-?\d+)", p.get("d"))] for p in root.iter("path")]
-    assert heights == [[-11, -23, 34], [-23, 23]]  # of 34: a third of the highest, the highest; two thirds twice
+    assert heights == [[-12, -22, 34], [-22, 22]]  # of 34, in steps of two: a third, all; two thirds twice
 
 
 def test_bins_are_named_by_labels_or_by_edges_that_may_be_open():

@@ -13,9 +13,10 @@ from .errors import ArgumentError, nearest
 # %% auto #0
 __all__ = ['HOME', 'find']
 
-# %% ../../nbs/00_core/10_names.ipynb #40ebbabc
+# %% ../../nbs/00_core/10_names.ipynb #f75aef9c
 HOME = {
     "audit": "mlnb.governance.audit",
+    "calibrate": "mlnb.drifting.calibration",
     "card": "mlnb.ui.cards",
     "check": "mlnb.core.checks",
     "check_parameters": "mlnb.pipelines.template",
@@ -29,6 +30,7 @@ HOME = {
     "hand_over": "mlnb.pipelines.step",
     "init": "mlnb.tracking.setup",
     "log": "mlnb.tracking.run",
+    "profile": "mlnb.drifting.profiling",
     "publish": "mlnb.ui.publish",
     "run": "mlnb.pipelines.run",
     "runs": "mlnb.tracking.records",

@@ -48,9 +48,11 @@ def worst(statuses: Iterable[Status]) -> Status:
     judged = set(statuses)
     return next((s for s in SEVERITY if s in judged), Status.ERROR)
 
-# %% ../../nbs/00_core/08_result.ipynb #129444cc
+# %% ../../nbs/00_core/08_result.ipynb #e1ae0186
 def plain(value: Any) -> Any:
     """Turn a value into what JSON can hold, without loss where that can be."""
+    if type(value) is float:  # mostly it is one
+        return value if math.isfinite(value) else None
     if value is None or isinstance(value, (bool, str)):
         return str(value) if isinstance(value, StrEnum) else _utf8(value)
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
@@ -70,7 +72,9 @@ def plain(value: Any) -> Any:
 
 def _utf8(value: Any) -> Any:
     """A lone surrogate in a name from a broken file cannot be encoded; show it as an escape."""
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+    if not isinstance(value, str) or value.isascii():
+        return value
+    return value.encode("utf-8", "backslashreplace").decode()
 
 # %% ../../nbs/00_core/08_result.ipynb #91176616
 def _number(value: Any) -> Any:

@@ -38,7 +38,7 @@ def shorten(text: object, width: int = 28) -> str:
     tail = (width - 1) // 3
     return f"{text[: width - 1 - tail]}…{text[-tail:] if tail else ''}"
 
-# %% ../../nbs/00_core/05b_wording.ipynb #d7395b9b
+# %% ../../nbs/00_core/05b_wording.ipynb #b7d1a573
 MISSING = "–"  # what stands where there is no number
 
 
@@ -70,14 +70,20 @@ def _digits(number: float) -> str:
     decimals = max(0, 3 - math.floor(math.log10(size)) - (size < 1))
     text = f"{number:,.{decimals}f}"
     short = text.rstrip("0").rstrip(".") if decimals else text
-    return short if abs(float(short.replace(",", "")) - number) <= 1e-12 * size else text
+    return short if short == text or abs(float(short.replace(",", "")) - number) <= 1e-12 * size else text
 
-# %% ../../nbs/00_core/05b_wording.ipynb #6995ece0
+# %% ../../nbs/00_core/05b_wording.ipynb #2bff7b04
 def percent(share: float) -> str:
     """Give a share in whole per cent; what is there but rounds to nothing is `<1`."""
     return f"<1{CLOSE}%" if 0 < share < 0.005 else f"{100 * share:.0f}{CLOSE}%"
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """Give an interval in brackets; nothing where an end is missing."""
-    return "" if low is None or high is None else f"[{format_number(low)}, {format_number(high)}]"
+    """Give an interval in brackets, with digits enough to tell its ends apart; nothing where an end is missing."""
+    if low is None or high is None:
+        return ""
+    ends = [format_number(low), format_number(high)]
+    if low != high and ends[0] == ends[1]:
+        digits = next((d for d in range(4, 17) if f"{low:.{d}g}" != f"{high:.{d}g}"), 17)
+        ends = [f"{end:.{digits}g}".replace("-", "−") for end in (low, high)]
+    return f"[{ends[0]}, {ends[1]}]"
