@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # %% auto #0
 __all__ = ['ColumnKind', 'INFERRED', 'TEXT_LENGTH', 'TEXT_DISTINCT', 'UNPACKED_BYTES', 'UNPACKED_RATIO', 'DECIMAL_COMMA', 'PLAIN',
            'GROUPED', 'EITHER_COMMA', 'TEXT_READERS', 'BINARY_READERS', 'SUFFIXES', 'PICKLES', 'column_kind',
-           'is_missing', 'require_unique', 'read_file', 'read_frame']
+           'column_at', 'is_missing', 'numbered', 'require_unique', 'read_file', 'read_frame']
 
 # %% ../../nbs/10_data/01_frames.ipynb #a5bfd5b0
 ColumnKind = Literal["numeric", "boolean", "categorical", "datetime", "text", "unsupported"]
@@ -53,7 +53,7 @@ def column_kind(
         return _kind_of_rest(series)
     return "text" if kind == "categorical" and _is_text(series) else kind
 
-# %% ../../nbs/10_data/01_frames.ipynb #46e3a848
+# %% ../../nbs/10_data/01_frames.ipynb #fa7ea29d
 def _kind_of_rest(series: pd.Series) -> ColumnKind:
     """Columns without any value keep the kind of their dtype; labels of several types are still labels."""
     import pandas as pd
@@ -72,8 +72,18 @@ def _kind_of_rest(series: pd.Series) -> ColumnKind:
 
 def _is_text(series: pd.Series) -> bool:
     """Mostly distinct and long; a sample of the first thousand values is enough to tell a sentence from a label."""
-    values = series.dropna().head(1000).astype(str)
-    return values.nunique() > TEXT_DISTINCT * len(values) and float(values.str.len().mean()) >= TEXT_LENGTH
+    values = [str(v) for v in series.dropna().head(1000)]
+    long = sum(map(len, values)) >= TEXT_LENGTH * max(len(values), 1)
+    return long and len(set(values)) > TEXT_DISTINCT * len(values)
+
+# %% ../../nbs/10_data/01_frames.ipynb #64d7c3d4
+def column_at(
+    frame: pd.DataFrame,
+    position: int,
+) -> pd.Series:
+    """A column by its position; by its name, where that means the same: pandas finds it sooner."""
+    name = frame.columns[position]
+    return frame[name] if isinstance(name, str) and frame.columns.is_unique else frame.iloc[:, position]
 
 # %% ../../nbs/10_data/01_frames.ipynb #8d80b735
 def is_missing(
@@ -81,6 +91,26 @@ def is_missing(
 ) -> np.ndarray:  # a plain array of truth values, so that a strange index cannot misalign it
     """Tell for each row whether the value is missing (None, NaN, NaT, NA)."""
     return series.isna().to_numpy(dtype=bool)
+
+# %% ../../nbs/10_data/01_frames.ipynb #15344b08
+def numbered(
+    values: Any,  # a Series or an array
+) -> tuple[np.ndarray, Any]:  # the number of each row's label, -1 where it is missing; and the labels
+    """As `pandas.factorize`, but texts with different halves of characters are different labels."""
+    import numpy as np
+    import pandas as pd
+
+    codes, labels = pd.factorize(values)
+    try:
+        "".join(labels.tolist()).encode()
+    except TypeError:  # not texts alone; those pandas compares as Python does
+        return codes, labels
+    except UnicodeEncodeError:
+        known: dict[Any, int] = {}
+        rows = zip(np.asarray(values, dtype=object).tolist(), codes.tolist(), strict=True)
+        codes = np.array([code if code < 0 else known.setdefault(value, len(known)) for value, code in rows], np.int64)
+        return codes, np.array(list(known), dtype=object)
+    return codes, labels
 
 # %% ../../nbs/10_data/01_frames.ipynb #9d0b8f53
 def require_unique(
