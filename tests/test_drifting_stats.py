@@ -70,7 +70,8 @@ def check_against_scipy(reference, current) -> None:
 
     r, c = (np.asarray(side, dtype=float) for side in (reference, current))
     r, c = r[~np.isnan(r)], c[~np.isnan(c)]
-    mine, theirs = ks(reference, current), scipy_stats.ks_2samp(r, c)
+    exact = max(r.size, c.size) <= 10_000 if r.size == c.size else r.size * c.size <= 1_000_000
+    mine, theirs = ks(reference, current), scipy_stats.ks_2samp(r, c, method="exact" if exact else "asymp")
     assert close(mine.statistic, theirs.statistic, 1e-12)
     assert close(mine.pvalue, theirs.pvalue, 1e-9)
     assert close(wasserstein(reference, current).statistic, scipy_stats.wasserstein_distance(r, c), 1e-10)
@@ -185,7 +186,20 @@ def test_exact_pvalue(sizes, deviations):
     steps = max(1, round(deviations * math.sqrt((n + m) / (n * m)) * (n * m // common)))
     if steps <= n * m // common:
         theirs = _attempt_exact_2kssamp(n, m, common, steps * common / (n * m), "two-sided")[2]
-        assert math.isclose(pvalues.ks_pvalue(steps * common, n, m), theirs, rel_tol=1e-9, abs_tol=1e-305)
+        assert math.isclose(pvalues.ks_pvalue(steps * common, n, m, exact=True), theirs, rel_tol=1e-9, abs_tol=1e-305)
+
+
+@pytest.mark.parametrize("sizes", [(10_000, 10_000), (10_000, 9_990), (1000, 1000), (1001, 1000), (300, 20_000)])
+def test_which_pvalue(sizes):
+    """Exact where that is quick, else the one of n·m/(n+m) values."""
+    from scipy.stats.distributions import kstwo
+
+    n, m = sizes
+    reach = n * m // 50 // math.gcd(n, m) * math.gcd(n, m)
+    other = kstwo.sf(reach / (n * m), round(n * m / (n + m)))
+    quick = n * m <= 1_000_000 or (n == m and n <= 10_000)
+    assert math.isclose(pvalues.ks_pvalue(reach, n, m), other, rel_tol=1e-9) != quick
+    assert math.isclose(pvalues.ks_pvalue(reach, n, m, exact=quick), pvalues.ks_pvalue(reach, n, m), rel_tol=1e-12)
 
 
 @pytest.mark.long

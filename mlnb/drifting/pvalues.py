@@ -10,8 +10,9 @@ import math
 import numpy as np
 
 # %% auto #0
-__all__ = ['EXACT_UP_TO', 'MIN_EXPECTED', 'kolmogorov_pvalue', 'ks_pvalue', 'category_pvalue', 'chi_square_of',
-           'chi_square_pvalue', 'hypergeometric_pvalue', 'new_levels_pvalue', 'benjamini_hochberg']
+__all__ = ['ODD', 'EVEN', 'ODD_2', 'ODD_3', 'EXACT_PATHS', 'EXACT_EQUAL', 'MIN_EXPECTED', 'kolmogorov_pvalue', 'ks_pvalue',
+           'category_pvalue', 'chi_square_of', 'chi_square_pvalue', 'hypergeometric_pvalue', 'new_levels_pvalue',
+           'benjamini_hochberg']
 
 # %% ../../nbs/20_drifting/00_pvalues.ipynb #7710d34c
 def _share_outside_square(
@@ -139,18 +140,21 @@ def _scaled_power(matrix: np.ndarray, n: int) -> tuple[np.ndarray, float]:
         n //= 2
     return power, log_power
 
-# %% ../../nbs/20_drifting/00_pvalues.ipynb #46ada1fb
+# %% ../../nbs/20_drifting/00_pvalues.ipynb #a5979cb7
+ODD = (np.pi * (2.0 * np.arange(1, 41) - 1.0) / 2.0) ** 2  # (π k / 2)² for odd k
+EVEN = (np.pi * np.arange(1.0, 41.0)) ** 2
+ODD_2, ODD_3 = ODD**2, ODD**3
+
+
 def _pelz_good(n: int, d: float) -> float:
     """P(D < d) by the expansion of Pelz and Good (1976) in powers of 1/√n."""
-    z = math.sqrt(n) * d
-    odd = (np.pi * (2.0 * np.arange(1, 41) - 1.0) / 2.0) ** 2  # (π k / 2)² for odd k
-    even = (np.pi * np.arange(1.0, 41.0)) ** 2
+    z, odd, even = math.sqrt(n) * d, ODD, EVEN
     far, near = np.exp(-odd / (2.0 * z**2)), np.exp(-even / (2.0 * z**2))
     k0 = far.sum() / z
     k1 = (far * (odd - z**2)).sum() / (6.0 * z**4)
-    k2 = (far * (6.0 * z**6 + 2.0 * z**4 + (2.0 * z**4 - 5.0 * z**2) * odd + (1.0 - 2.0 * z**2) * odd**2)).sum()
+    k2 = (far * (6.0 * z**6 + 2.0 * z**4 + (2.0 * z**4 - 5.0 * z**2) * odd + (1.0 - 2.0 * z**2) * ODD_2)).sum()
     k2 = k2 / (72.0 * z**7) - (near * even).sum() / (36.0 * z**3)
-    k3 = (5.0 - 30.0 * z**2) * odd**3 + (212.0 * z**4 - 60.0 * z**2) * odd**2
+    k3 = (5.0 - 30.0 * z**2) * ODD_3 + (212.0 * z**4 - 60.0 * z**2) * ODD_2
     k3 = (far * (k3 + (135.0 * z**4 - 96.0 * z**6) * odd - 30.0 * z**6 - 90.0 * z**8)).sum() / (6480.0 * z**10)
     k3 += (near * even * (3.0 * z**2 - even)).sum() / (216.0 * z**6)
     return math.sqrt(2.0 * math.pi) * float(k0 + k1 / math.sqrt(n) + k2 / n + k3 / n**1.5)
@@ -195,14 +199,15 @@ def kolmogorov_pvalue(
     small = n <= 140 or (n <= 100_000 and n * d**1.5 <= 1.4)
     return min(1.0, max(0.0, 1.0 - (_durbin(n, d) if small else _pelz_good(n, d))))
 
-# %% ../../nbs/20_drifting/00_pvalues.ipynb #5557845a
-EXACT_UP_TO = 10_000  # values a side
+# %% ../../nbs/20_drifting/00_pvalues.ipynb #0ac0c72e
+EXACT_PATHS, EXACT_EQUAL = 1_000_000, 10_000  # n·m of unequal sizes; values a side of equal ones
 
 
 def ks_pvalue(
     reach: int,  # the statistic times n·m, a whole number
     n: int,  # values in one sample
     m: int,  # values in the other
+    exact: bool | None = None,  # None: where it takes about a millisecond
 ) -> float:
     """p-value of the two-sample two-sided Kolmogorov–Smirnov statistic, as `scipy.stats.ks_2samp` gives it."""
     n, m = max(n, m), min(n, m)
@@ -210,7 +215,7 @@ def ks_pvalue(
     size = n * m / (n + m)
     if reach == 0:
         return 1.0
-    if n > EXACT_UP_TO:
+    if not (n <= EXACT_EQUAL if n == m else n * m <= EXACT_PATHS) if exact is None else not exact:
         return kolmogorov_pvalue(max(1, round(size)), d)
     if size * d * d > 375.0:  # 2e·exp(−2·375), an upper bound, is below the smallest double
         return 0.0
