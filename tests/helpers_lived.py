@@ -30,6 +30,7 @@ def current_is(root: Path):
 def build(root: Path) -> Workspace:
     """Train, evaluate and monitor as the demo does: what the templates call, in this process."""
     from mlnb.data.frames import read_frame
+    from mlnb.pipelines.known import reference_profile
     from mlnb.pipelines.trained import choose_columns, recall, report_training
     from mlnb.pipelines.watching import report_evaluation, report_window
     from mlnb.tracking.run import track
@@ -44,6 +45,7 @@ def build(root: Path) -> Workspace:
             run.data(frame, name="flights", source=data, target=target)
             trained = fit(frame, target=target, time=time)
             run.model(trained.pipeline, example=trained.train.head())
+            run.profile(reference_profile(trained, frame))
             run.log(report_training(trained, frame, data=data, metric="log_loss"))
         model = recall()
         with track("Evaluate on the weeks that were held out", kind="evaluate") as run:

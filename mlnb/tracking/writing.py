@@ -261,13 +261,13 @@ def _log_renamed(api: MlflowClient, run_id: str, content: Path, folder: str, bas
     with tempfile.TemporaryDirectory() as place:
         api.log_artifact(run_id, shutil.copyfile(content, Path(place) / base), folder or None)
 
-# %% ../../nbs/30_tracking/05_writing.ipynb #49dc533d
+# %% ../../nbs/30_tracking/05_writing.ipynb #e88380fd
 def report_metrics(report: Report) -> dict[str, float]:
     """Name the numbers of a report as metrics: `roc_auc`, `ks/age`."""
     found: dict[str, float] = {}
     for result in report.results:
-        if result.value is None or not math.isfinite(result.value):
-            continue
+        if result.value is None or not math.isfinite(result.value) or "part" in result.evidence:
+            continue  # of segments and windows there may be thousands
         found[_metric_name(result)] = result.value
     return found
 
