@@ -37,6 +37,7 @@ setup: .venv/.ready ## install everything into .venv (done by the other targets)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	@$(BIN)/python -m compileall -q mlnb
+	@$(BIN)/python -c 'from mlnb.drifting.exact import warm; warm()'
 	@touch $@
 
 demo: setup ## train, evaluate, monitor and document a model on a year of real flights
@@ -67,7 +68,8 @@ export: setup ## notebooks to modules, then clean the notebooks and write the sc
 	@$(BIN)/python -c 'from mlnb.governance.card import write_card_schema; write_card_schema()' && $(BIN)/python -m compileall -q mlnb
 
 benchmarks: setup ## figures of speed and size, printed as ratios
-	@for f in benchmarks/*/*.py benchmarks/*.py; do [ -f "$$f" ] && echo "== $$f" && $(BIN)/python $$f; done
+	@for f in benchmarks/spine/*.py benchmarks/surfaces/*.py; do echo "== $$f" && $(BIN)/python $$f; done
+	@$(BIN)/python -m benchmarks.drift
 
 clean: ## remove what was made here: .venv, caches, the demo's workspace
 	@rm -rf .venv .cache demo-workspace .pytest_cache .ruff_cache .hypothesis dist build

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from mlnb.core.checks import check as check
+    from mlnb.drifting.calibration import calibrate as calibrate
     from mlnb.drifting.engine import drift as drift
+    from mlnb.drifting.profiling import profile as profile
     from mlnb.evaluation.report import evaluate as evaluate
     from mlnb.governance.audit import audit as audit
     from mlnb.pipelines.run import run as run

@@ -20,18 +20,19 @@ from .core.result import SUFFIXES
 from .core.twins import Parameter, convert, describe, summary
 
 # %% auto #0
-__all__ = ['VERBS', 'FORMS', 'Out', 'Form', 'verb', 'is_mapping', 'pair', 'split_options', 'show', 'build', 'main']
+__all__ = ['VERBS', 'WRITERS', 'FORMS', 'WRITTEN', 'Out', 'Form', 'verb', 'is_mapping', 'pair', 'split_options', 'show', 'build',
+           'main']
 
-# %% ../nbs/81_cli.ipynb #1cddce46
+# %% ../nbs/81_cli.ipynb #2d275e4b
 VERBS = (
-    *("init", "demo", "run", "runs", "drift", "evaluate", "check", "doctor"),
+    *("init", "demo", "run", "runs", "drift", "profile", "calibrate", "evaluate", "check", "doctor"),
     *("checklist", "card", "audit", "publish", "dashboard", "export"),
 )
-FORMS = ("text", "json", "md", "html")
+WRITERS = {"json": "to_json", "md": "to_markdown", "html": "to_page"}
+FORMS = ("text", *WRITERS)
 
-Out = Annotated[
-    Path | None, typer.Option("--out", "-o", help="Also write the report to this file: .html .json .md .txt")
-]
+WRITTEN = "Also write the result to this file: .html .json .md .txt; what is no report: .json"
+Out = Annotated[Path | None, typer.Option("--out", "-o", help=WRITTEN)]
 Form = Annotated[str, typer.Option("--format", help=f"What to print: {' '.join(FORMS)}")]
 
 # %% ../nbs/81_cli.ipynb #1fcbcd5d
@@ -66,7 +67,7 @@ def verb(function: Callable[..., Any]) -> Callable[..., None]:
 def _option(name: str, annotation: Any, default: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
 
-# %% ../nbs/81_cli.ipynb #fb8d4564
+# %% ../nbs/81_cli.ipynb #111da371
 def _typer_parameter(p: Parameter) -> inspect.Parameter:
     """Describe one parameter to Typer."""
     default = None if p.default is inspect.Parameter.empty and not p.required else p.default
@@ -79,8 +80,9 @@ def _typer_parameter(p: Parameter) -> inspect.Parameter:
     if p.is_flag:
         return _option(p.name, Annotated[bool, typer.Option(name, help=p.help)], bool(default))
     if is_mapping(p):
+        names = (name, "-p") if p.name in ("params", "thresholds", "options", "fill") else (name,)
         return _option(
-            p.name, Annotated[list[str] | None, typer.Option(name, "-p", metavar="KEY=VALUE", help=p.help)], None
+            p.name, Annotated[list[str] | None, typer.Option(*names, metavar="KEY=VALUE", help=p.help)], None
         )
     given = typer.Option(name, metavar=p.name.upper(), help=p.help, show_default=False)
     return _option(p.name, Annotated[kind, given], default if p.required else None)
@@ -90,7 +92,7 @@ def is_mapping(p: Parameter) -> bool:
     """Whether a parameter is a mapping, which a person gives as repeated `-p key=value`."""
     return any(t.startswith(("dict[", "Mapping[")) for t in p.types)
 
-# %% ../nbs/81_cli.ipynb #43e9aa16
+# %% ../nbs/81_cli.ipynb #30008a06
 def _values(parameters: list[Parameter], typed: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     """Positional and keyword values of the public function, from what Typer parsed."""
     positional: list[Any] = []
@@ -106,7 +108,8 @@ def _values(parameters: list[Parameter], typed: dict[str, Any]) -> tuple[list[An
         elif value is None or (value == p.default and p.kind != "positional"):
             continue
         elif is_mapping(p):
-            keywords[p.name] = dict(pair(v) for v in value)
+            plain = len(value) == 1 and "=" not in value[0] and "str" in p.types  # the name of a file
+            keywords[p.name] = value[0] if plain else dict(pair(v) for v in value)
         elif p.kind == "positional":
             positional.append(convert(p, value, p.name) if p.is_text else value)
         else:
@@ -138,7 +141,7 @@ def split_options(texts: list[str]) -> tuple[list[str], dict[str, str]]:
         extra[name.replace("-", "_")] = value
     return plain, extra
 
-# %% ../nbs/81_cli.ipynb #3d52300c
+# %% ../nbs/81_cli.ipynb #a193c6d7
 def show(result: Any, form: str, out: Path | None) -> int:
     """Print what a function gave, write it if asked, and return the exit status."""
     error = getattr(result, "error", None)
@@ -149,8 +152,11 @@ def show(result: Any, form: str, out: Path | None) -> int:
         if not hasattr(report, "save"):
             raise ArgumentError("there is no report to write", "Leave --out away")
         report.save(out)
-    if form != "text" and hasattr(report, "to_json"):
-        print({"json": report.to_json, "md": report.to_markdown, "html": report.to_page}[form](), end="")
+    writer = getattr(report, WRITERS.get(form, ""), None)
+    if writer is None and form != "text" and hasattr(report, "save"):  # a profile, a calibration
+        raise ArgumentError(f"a {type(report).__name__.lower()} is not printed as {form}", "--out NAME.json keeps it")
+    if writer is not None:
+        print(writer(), end="")
     elif result is not None:
         print(result)
     return getattr(result, "exit_status", 0)

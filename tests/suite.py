@@ -96,9 +96,8 @@ def notebooks() -> Outcome:
 
 
 def pytest(long: bool) -> Outcome:
-    argv = [sys.executable, "-m", "pytest", "--durations=15", "-p", "no:cacheprovider"] + (
-        [] if long else ["-m", "not long"]
-    )
+    argv = [sys.executable, "-m", "pytest", "--durations=15", "-p", "no:cacheprovider"]
+    argv += [] if long else ["-m", "not long", "-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile"]
     code, said = sh(*argv, show=True)
     counts = {
         word: int(n)
@@ -120,18 +119,28 @@ def command(*argv: str) -> Callable[[], Outcome]:
     return stage
 
 
-def browser() -> Outcome:
-    """Chromium for the browser tests: found, or installed where apt and the right to use it are there."""
-    if shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome"):
+def installed(package: str, programs: tuple[str, ...], needed: str) -> Outcome:
+    """A program that tests drive: found, or installed where apt and the right to use it are there."""
+    if any(shutil.which(program) for program in programs):
         return Outcome(passed=1)
     apt = ["apt-get"] if os.geteuid() == 0 else ["sudo", "-n", "apt-get"]
     if shutil.which(apt[0]):
         sh(*apt, "update", "-qq")
-        sh(*apt, "install", "-y", "-qq", "--no-install-recommends", "chromium", DEBIAN_FRONTEND="noninteractive")
-    if shutil.which("chromium"):
-        return Outcome(passed=1, said="installed Debian's chromium\n")
-    missing = "no Chromium here, and it could not be installed by apt: the browser tests cannot run"
+        sh(*apt, "install", "-y", "-qq", "--no-install-recommends", package, DEBIAN_FRONTEND="noninteractive")
+    if any(shutil.which(program) for program in programs):
+        return Outcome(passed=1, said=f"installed Debian's {package}\n")
+    missing = f"no {package} here, and it could not be installed by apt: {needed} cannot run"
     return Outcome(failed=1, said=missing) if os.environ.get("CI") else Outcome(skipped=1, said=missing)
+
+
+def browser() -> Outcome:
+    """Chromium, for the browser tests."""
+    return installed("chromium", ("chromium", "chromium-browser", "google-chrome"), "the browser tests")
+
+
+def compiler() -> Outcome:
+    """A C++ compiler, by which the kernels of the GPU are tested where there is none."""
+    return installed("g++", ("g++", "c++", "clang++"), "the tests of the GPU's kernels on the host")
 
 
 def main() -> int:
@@ -145,6 +154,7 @@ def main() -> int:
         ),
         "pyright": command("pyright"),
         "browser": browser,
+        "compiler": compiler,
         "notebooks' examples": notebooks,
         "coverage of paths, parameters, settings, ledger": command(sys.executable, "tests/coverage_gate.py"),
         "pytest": lambda: pytest(long),

@@ -62,6 +62,15 @@ def test_eager_heavy_import_is_noticed(project):
     assert architecture.eager_heavy_imports(project) == ["core.files imports pandas when it is imported"]
 
 
+def test_eager_import_of_compiled_functions_is_noticed(project):
+    (project / "mlnb/drifting/kernels_cpu_more.py").write_text("from numba import njit\nimport scipy\n")
+    append(project / "mlnb/drifting/stats.py", "\nfrom .kernels_cpu_more import count\n")
+    assert [f for f in architecture.eager_heavy_imports(project) if "more" in f] == [
+        "drifting.kernels_cpu_more imports scipy when it is imported",
+        "drifting.stats imports mlnb.drifting.kernels_cpu_more.count when it is imported",
+    ]
+
+
 def test_stale_module_is_noticed(project):
     (project / "mlnb/core/left_over.py").write_text("")
     next(p for n, p in architecture.notebooks(project).items() if n == "core.files").rename(project / "gone.ipynb")

@@ -65,6 +65,13 @@ def test_out_writes_the_report_whole(suffix, files, capsys):
     assert [p.name for p in (files.root / "deep" / "er").iterdir()] == [f"report{suffix}"]
 
 
+def test_a_form_that_a_profile_does_not_have_is_one_line(files, capsys):
+    code, out, err = ends(["profile", "winter.csv", "--format", "md"], capsys)
+    assert (code, out) == (2, "") and err == "mlnb: a profile is not printed as md. --out NAME.json keeps it\n"
+    code, out, _ = ends(["profile", "winter.csv", "--format", "json"], capsys)
+    assert code == 0 and out.startswith('{"format":"mlnb-profile"')
+
+
 @pytest.mark.parametrize("name", cli.VERBS)
 def test_help_explains_every_parameter(name, capsys):
     code, out, err = ends([name, "--help"], capsys)
@@ -84,7 +91,7 @@ def test_a_crash_is_one_line_and_can_be_looked_into(files, capsys, monkeypatch):
     def broken(*_, **__):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("mlnb.drifting.engine.read_frame", broken)
+    monkeypatch.setattr("mlnb.drifting.engine.open_side", broken)
     code, _, err = ends(["drift", "winter.csv", "july.csv"], capsys)
     assert code == 3 and err == "mlnb: ZeroDivisionError: division by zero. Set MLNB_DEBUG=1 to see where\n"
     monkeypatch.setenv("MLNB_DEBUG", "1")

@@ -15,6 +15,7 @@ import re
 import sqlite3
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from helpers_lived import copy_lived
 from payloads import PAYLOADS
@@ -81,12 +82,15 @@ def rendered(place) -> dict[str, list[str]]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("mlnb.ui.pages._drawn", failing(errors))
         boards += [BoardPage("overview", place).render() for _ in errors]
+    odd = pd.DataFrame({text: TEXTS for text in TEXTS}).assign(number=range(len(TEXTS)))
     live = [*(checklist_html(view.review, live=True) for view in views), hostile(TEXTS[6]).to_html()]
     return {
         "mlnb.ui.pages.BoardPage": boards,
         "mlnb.ui.live.record_bundle": [record_bundle(text, "", "token")["text/html"] for text in live],
         "mlnb.core.result.Report": [hostile(TEXTS[0]).to_html(), mlnb.doctor().to_html(), mlnb.audit().to_html()],
         "mlnb.core.checks.Catalogue": [mlnb.check(namespace={text: 1 for text in TEXTS})._repr_html_()],
+        "mlnb.data.profile.Profile": [mlnb.profile(odd)._repr_html_()],
+        "mlnb.drifting.profiling.PreparedProfile": [mlnb.profile(odd, exact=True)._repr_html_()],
         "mlnb.tracking.records.RunList": [mlnb.runs(limit=200)._repr_html_()],
         "mlnb.pipelines.run.StepOutcome": [step._repr_html_() for step in steps],
         "mlnb.governance.card.Card": [card.card.to_html(), card.card.to_page()],

@@ -95,7 +95,7 @@ def test_a_line_is_read(shell, line, columns):
         ("%drift ref zzzzz", "text goes in quotes"),
         ("%runs sho", "action cannot be 'sho'"),
         ("%runs --limit many", "--limit needs int, not 'many'"),
-        ("%check MLN-D099 ref cur", "no check 'MLN-D099'. Did you mean 'MLN-D009'?"),
+        ("%check MLN-D099 ref cur", "no check 'MLN-D099'. Did you mean 'MLN-D090'?"),
         ("%track once", "%track works on a whole cell"),
     ],
 )
@@ -105,6 +105,13 @@ def test_mistakes_are_one_line(shell, capsys, line, said):
     shown = capsys.readouterr()
     lines = [text for text in (shown.out + shown.err).splitlines() if text.strip()]
     assert len(lines) == 1 and lines[0].startswith(type(error).__name__ + ": ")
+
+
+def test_a_file_called_like_a_variable_is_found(shell, frames, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frames[1].to_csv("ref.csv", index=False)  # `ref` is a frame, which has no attribute csv
+    assert run(shell, "%drift ref ref.csv --columns age").status == run(shell, "%drift ref cur --columns age").status
+    assert "there is no file 'ref.parquet', and 'DataFrame' object" in str(run(shell, "%drift ref ref.parquet"))
 
 
 def test_help_lists_every_option(shell, capsys):

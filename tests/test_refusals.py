@@ -123,6 +123,20 @@ BY_PLACE = {
     ("demo", "folder"): "folder",
     ("drift", "reference"): "data",
     ("drift", "current"): "data",
+    ("drift", "by"): "column",
+    ("drift", "over"): "known",
+    ("drift", "weights"): "pairs",
+    ("drift", "examples"): "number",
+    ("drift", "engine"): "known",
+    ("profile", "data"): "data",
+    ("profile", "like"): "object",
+    ("profile", "bins"): "number",
+    ("profile", "exact"): "switch",
+    ("profile", "engine"): "known",
+    ("calibrate", "reference"): "data",
+    ("calibrate", "block"): "known",
+    ("calibrate", "rate"): "number",
+    ("calibrate", "floor"): "switch",
     ("evaluate", "model"): "reference",
     ("evaluate", "data"): "data",
     ("evaluate", "baseline"): "reference",
@@ -161,6 +175,7 @@ BY_PLACE = {
     ("fill_field", "name"): "answer",
     ("snapshot.model", "reference"): "reference",
     ("run.data", "frame"): "data",
+    ("run.profile", "profile"): "object",
     ("run.data", "name"): "label",
     ("run.data", "context"): "text",
     ("run.data", "source"): "text",
@@ -323,6 +338,8 @@ class Place:
             for suffix in ("", ".txt", ".toml", ".ipynb"):
                 (place / f"linked{suffix}").symlink_to(top / "outside" / f"secret{suffix}")
         pd.DataFrame({"a": range(60), "b": [0, 1] * 30}).to_csv(self.root / "good.csv", index=False)
+        times = pd.date_range("2024-01-01", periods=600, freq="3h")
+        pd.DataFrame({"t": times, "a": range(600)}).to_csv(self.root / "times.csv", index=False)
         (self.root / "taken").write_text("a file")
         self.foreign = {p: tree(p) for p in (top / "outside", top / "ws-sibling")}
 
@@ -375,6 +392,8 @@ def tried(call: Callable[[], object]) -> tuple[str, MLNBError | None]:
 SEVERAL = {"check": ("MLN-D001", "good.csv", "good.csv")}
 BESIDES = {
     "drift": {"reference": "good.csv", "current": "good.csv"},
+    "profile": {"data": "good.csv"},
+    "calibrate": {"reference": "times.csv", "time": "t"},
     "evaluate": {"model": "latest", "data": "good.csv", "target": "b"},
     "checklist": {"name": "deployment"},
     "export": {"notebook": "none.ipynb"},
@@ -595,6 +614,8 @@ BAD: dict[str, list] = {
 ALLOWED = {  # what is fine in one place though its kind says otherwise
     ("run", "name"): {""},
     ("runs", "failed"): {"perhaps", "", "2", "\0"},  # any value of Python is true or false
+    ("calibrate", "floor"): {"perhaps", "", "2", "\0"},
+    ("profile", "exact"): {"perhaps", "", "2", "\0"},
     ("run", "out"): {"taken/below", "/dev/null/x", "/proc/nowhere"},  # which making it tells: then the run fails
     ("run.metric", "value"): {"nan", "inf", "-1000000000.0"},
     ("[tracking]", "uri"): {""},

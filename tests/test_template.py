@@ -257,7 +257,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [(n, v) for n, values in REFUSED.items() for v in values], ids=lambda v: repr(v)[:30]
+    ("name", "value"),
+    [(n, v) for n, values in REFUSED.items() for v in values],
+    ids=lambda v: repr(v)[:30].partition(" at 0x")[0],
 )
 def test_values_that_are_refused(template, name, value):
     with pytest.raises(ArgumentError, match=f"^parameter '{name}' must be ") as e:

@@ -51,7 +51,7 @@ def windows(
     found = [Window(run, r, window_name(r, run)) for run, r in zip(ended, reports, strict=True)]
     return tuple(reversed(found))
 
-# %% ../../nbs/70_ui/04b_windows.ipynb #6bd8c26e
+# %% ../../nbs/70_ui/04b_windows.ipynb #9ae95d81
 JUDGED = ("error", "fail", "todo", "warn", "pass")
 
 
@@ -71,7 +71,7 @@ def by_column(report: Report | None) -> dict[str, list[Result]]:
     """The results about drift of each column, in order."""
     groups: dict[str, list[Result]] = {}
     for r in report.results if report else ():
-        if r.code.startswith("MLN-D") and r.subject is not None:
+        if r.code.startswith("MLN-D") and r.subject is not None and "part" not in r.evidence:
             groups.setdefault(r.subject, []).append(r)
     return groups
 
