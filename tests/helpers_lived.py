@@ -35,6 +35,7 @@ def build(root: Path) -> Workspace:
     from mlnb.pipelines.watching import report_evaluation, report_window
     from mlnb.tracking.run import track
     from mlnb.training.fit import fit
+    from mlnb.training.importance import permuted
 
     workspace = make(root)
     with current_is(workspace.root):
@@ -45,8 +46,9 @@ def build(root: Path) -> Workspace:
             run.data(frame, name="flights", source=data, target=target)
             trained = fit(frame, target=target, time=time)
             run.model(trained.pipeline, example=trained.train.head())
-            run.profile(reference_profile(trained, frame))
-            run.log(report_training(trained, frame, data=data, metric="log_loss"))
+            leaned = permuted(trained, metric="log_loss", seed=0)
+            run.profile(reference_profile(trained, frame, data=data, importances=leaned))
+            run.log(report_training(trained, frame, data=data, metric="log_loss", importances=leaned))
         model = recall()
         with track("Evaluate on the weeks that were held out", kind="evaluate") as run:
             run.data(frame, name="flights", context="evaluation", source=data, target=target)

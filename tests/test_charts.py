@@ -103,6 +103,7 @@ numbers = st.lists(st.one_of(st.none(), st.floats(), st.integers(-(10**20), 10**
 def test_no_numbers_and_no_names_raise(a, b, labels):
     for small in (True, False):
         parse(charts.histogram_pair(a, b, labels, small=small))
+        parse(charts.histogram_pair(a, b, labels, pooled=1, small=small))
     parse(charts.lines({"a": a, "b": b}, labels))
     parse(charts.bars(labels, a, b, b, baseline=b[0] if b else None))
     parse(charts.calibration(a, b, a, b, a))
@@ -134,6 +135,24 @@ def test_a_small_pair_of_twenty_bins_is_below_700_bytes():
 def test_shares_make_frames_of_different_size_comparable():
     one = charts.histogram_pair([1, 2, 1], [30, 10, 10], small=True)
     assert one == charts.histogram_pair([100, 200, 100], [3, 1, 1], small=True)
+
+
+def test_a_bar_of_many_labels_does_not_press_the_named_ones_flat():
+    ref, cur, labels = [3, 2, 1, 94], [6, 2, 1, 91], ["a", "b", "c", "other (40 labels)"]
+
+    def tallest(svg):
+        """How far the filled shape goes up from its base, bar by bar."""
+        steps = re.findall(r"v(-?[\d.]+)", re.search(r'fill-opacity=".3"[^>]*d="([^"]+)"', svg)[1])
+        return np.cumsum([-float(s) for s in steps])
+
+    flat, cut = (charts.histogram_pair(ref, cur, labels, pooled=pooled) for pooled in (None, 3))
+    assert tallest(flat)[0] == 5 and tallest(cut)[0] == round(154 * 3 / 7.5) and max(tallest(cut)) == 154
+    assert "is cut off: 94" in cut and "--mlnb-bg" in cut and "--mlnb-bg" not in flat
+    assert "10\u202f%" not in cut and "other (40 labels)" in cut  # the axis ends where the named bars do
+    small = charts.histogram_pair(ref, cur, labels, pooled=3, small=True)
+    assert "other (40 labels) is cut off" in small and "--mlnb-bg" in small and len(small) < 700
+    shared = charts.histogram_pair([5, 4], [5, 4], ["a", "other (2 labels)"], pooled=1)
+    assert "cut off" not in shared  # no taller than the named ones: nothing to cut
 
 
 def test_drawn_heights_are_the_shares():

@@ -105,3 +105,26 @@ def test_a_closed_pipe_is_no_error(files):
     writer = subprocess.run(line, stdout=reader.stdin, stderr=subprocess.PIPE, text=True)
     assert "Traceback" not in writer.stderr and "BrokenPipe" not in writer.stderr
     reader.communicate()
+
+
+def test_every_form_of_what_is_no_report(lived, capsys):
+    code, out, _ = ends(["runs", "--limit", "2", "--format", "json"], capsys)
+    listed = json.loads(out)
+    assert (
+        code == 0
+        and [set(row) >= {"run_id", "name", "kind", "started", "status", "metrics"} for row in listed] == [True] * 2
+    )
+    whole = mlnb.runs(limit=2)
+    assert [row["run_id"] for row in listed] == [row.run_id for row in whole]
+    assert listed[0]["metrics"] == whole[0].metrics and listed[0]["started"] == whole[0].started.isoformat()
+    _, out, _ = ends(["runs", "--format", "md"], capsys)
+    assert out.startswith("## 4 runs") and out.count("\n| ") == 6
+    _, out, _ = ends(["runs", "--format", "html"], capsys)
+    assert out.lower().startswith("<!doctype html>") and "<table" in out
+    for line in (["check"], ["checklist"], ["checklist", "rigour"], ["card"], ["doctor"], ["audit"]):
+        _, out, err = ends([*line, "--format", "json"], capsys)
+        assert json.loads(out), (line, err)
+    _, out, _ = ends(["publish", "--to", "pages", "--format", "json"], capsys)
+    assert json.loads(out)["folder"].endswith("pages")
+    code, out, err = ends(["publish", "--to", "pages", "--format", "md"], capsys)
+    assert (code, out) == (2, "") and err == "mlnb: the result is not printed as md. Leave --format away\n"

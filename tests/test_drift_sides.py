@@ -9,6 +9,7 @@ import pytest
 from mlnb.core.errors import ArgumentError
 from mlnb.core.settings import load_settings
 from mlnb.drifting import stats
+from mlnb.drifting.catalogue import DISTANCES, METHODS
 from mlnb.drifting.engine import drift as compare
 from mlnb.drifting.profiling import profile
 
@@ -118,3 +119,37 @@ def test_the_gpu_that_is_not_there_is_one_line():
         pytest.skip("there is a GPU")
     report = drift(WINTER, SPRING, engine="gpu")
     assert report.meta["engine"] == "numpy" and report.meta["engine_chosen"].startswith("no GPU (")
+
+
+MOVED = {"x": RNG.normal(1, 2.5, 3000), "t": RNG.choice(["a", "b"], 3000, p=[0.4, 0.6])}
+STILL, HELD = ({"x": RNG.normal(0, 1, 3000), "t": RNG.choice(["a", "b"], 3000, p=[0.7, 0.3])} for _ in range(2))
+
+
+@pytest.mark.parametrize("method", DISTANCES)
+def test_every_method_judges_when_it_is_asked(method):
+    """Each alarms in every column of its form that moved much, by its own test too, and in none that did not."""
+    forms = METHODS[method].forms
+    columns = {name for name, form in (("x", "numbers"), ("t", "categories")) if form in forms}
+    for there, alarmed in ((MOVED, columns), (STILL, set())):
+        found = numbers(drift(pd.DataFrame(HELD), pd.DataFrame(there), methods=method))
+        bad = {name for (name, asked), r in found.items() if asked == method and r.status in ("warn", "fail")}
+        assert bad == alarmed
+
+
+@pytest.mark.parametrize("rows", [3_000, 600_000])
+def test_large_whole_numbers_have_no_tenths_and_say_so(rows):
+    """Beyond 2**53 floats cannot tell neighbours apart: KS stays exact, bins are not computable, nothing is silent."""
+    here = RNG.integers(0, 1000, rows)
+    large = [pd.DataFrame({"id": np.uint64(2**63) + side.astype(np.uint64)}) for side in (here, here + 100)]
+    found = numbers(drift(*large))
+    near = numbers(drift(*(pd.DataFrame({"id": side.astype(float)}) for side in (here, here + 100))))
+    assert found["id", "ks"].status == "warn" and found["id", "ks"].value == near["id", "ks"].value
+    assert found["id", "psi"].status == "not_applicable" and "subtract a constant" in found["id", "psi"].advice
+    assert near["id", "psi"].value > 0.1
+
+
+def test_the_median_of_far_integers_is_no_wrapped_sum():
+    ends = np.array([-(2**63) + 1, 2**63 - 1] * 500)
+    report = numbers(drift(pd.DataFrame({"x": ends}), pd.DataFrame({"x": ends[:600]})))
+    first = next(r for (name, _), r in report.items() if name == "x" and "median" in r.evidence)
+    assert all(abs(m) < 1e4 for m in first.evidence["median"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats as reference_of
 
 from mlnb.core.errors import DataError
-from mlnb.data.grid import Counts, bins_of, count_values, make_grid, no_counts, sample_rows
+from mlnb.data.grid import Counts, bins_of, count_values, make_grid, sample_rows
 from mlnb.data.keys import BINADES, binade, binade_start, common_kind, from_keys, key_kind, missing_of, to_keys
 from mlnb.drifting import exact, stats
 from mlnb.drifting.exact import ArraySide, ChunkSide, Compared, Prepared, solve
@@ -319,7 +319,7 @@ class Counted:
         return self.values
 
     def count(self, grid):
-        counts = no_counts(grid)
+        counts = count_values(self.values[:0], grid)
         bins, offsets = bins_of(self.values, grid)
         np.add.at(counts.counts, bins, self.held)
         np.add.at(counts.sums, bins, offsets * self.held.astype(np.uint64))
@@ -502,7 +502,7 @@ def test_counts_add_up_in_any_order(values, parts, random):
     whole = ArraySide(x).count(grid)
     pieces = [ArraySide(piece).count(grid) for piece in np.array_split(x, parts)]
     random.shuffle(pieces)
-    total = no_counts(grid)
+    total = count_values(x[:0], grid)
     for piece in pieces:
         total = total.add(piece)
     assert (total.counts == whole.counts).all() and (total.sums == whole.sums).all()

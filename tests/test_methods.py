@@ -333,20 +333,6 @@ def test_total_variation_of_evidently_within_what_its_draws_differ():
     assert one.drifted and one == peers.evidently("tvd:evidently", list("aab") * 30, list("abb") * 30)
 
 
-def test_evidently_s_choice():
-    from evidently.legacy.calculations.stattests import get_stattest
-    from evidently.legacy.core import ColumnType
-
-    rng = np.random.default_rng(0)
-    for n, values in itertools.product((500, 1000, 1001, 3000), (2, 3, 5, 6, 400)):
-        x, y = rng.integers(0, values, n), rng.integers(0, values, 700)
-        mine = peers.EVIDENTLY[peers.evidently_default(x, y)].name
-        assert mine == get_stattest(pd.Series(x), pd.Series(y), ColumnType.Numerical, None).name
-        labels = [[f"v{v}" for v in side] for side in (x, y)]
-        mine = peers.EVIDENTLY[peers.evidently_default(*labels)].name
-        assert mine == get_stattest(*map(pd.Series, labels), ColumnType.Categorical, None).name
-
-
 def test_all_of_evidently_s_tests_of_one_column_are_here():
     from evidently.legacy.calculations.stattests.registry import _registered_stat_tests
 

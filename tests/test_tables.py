@@ -23,7 +23,7 @@ from test_frames import KINDS
 from mlnb.core.errors import DataError
 from mlnb.data import table_parts
 from mlnb.data.frames import column_kind, is_missing
-from mlnb.data.kernels_cpu import addresses, count_addresses, count_codes, count_strings, count_views
+from mlnb.data.kernels_cpu import addresses, count_codes, count_equal, count_strings
 from mlnb.data.table_parts import LabelCounts, Table, TableColumn, absent, nanoseconds
 from mlnb.data.tables import open_table
 from mlnb.drifting import stats
@@ -385,7 +385,7 @@ def test_equal_objects_that_are_not_one_object():
 
 def test_addresses_of_an_array_in_stripes():
     values = np.array([["a", 1], ["b", 2], ["a", 3]], dtype=object)
-    first, counts, complete = count_addresses(np.ascontiguousarray(addresses(values[:, 0])), 10)
+    first, counts, complete = count_equal(np.ascontiguousarray(addresses(values[:, 0])), 10)
     assert complete and first.tolist() == [0, 1] and counts.tolist() == [2, 1]
     column = open_table(pd.DataFrame(np.tile(values, (1000, 1)))).column(0)
     assert column.labels().counts == {"a": 2000, "b": 1000}
@@ -395,12 +395,12 @@ def test_addresses_are_counted_to_their_limit():
     rng = np.random.default_rng(3)
     for many in (1, 100, 4096):
         values = rng.integers(0, many, 50_000) * 48 + 139_872_117_981_184
-        first, counts, complete = count_addresses(values, 4096)
+        first, counts, complete = count_equal(values, 4096)
         wanted = pd.Series(values).value_counts()
         assert complete and dict(zip(values[first].tolist(), counts.tolist(), strict=True)) == wanted.to_dict()
-    assert not count_addresses(np.arange(4097), 4096)[2]
+    assert not count_equal(np.arange(4097), 4096)[2]
     views = np.stack([rng.integers(0, 40, 9000), rng.integers(0, 40, 9000)], axis=1)
-    first, counts, complete = count_views(views, 4096)
+    first, counts, complete = count_equal(views, 4096)
     wanted = pd.DataFrame(views).value_counts()
     assert complete and {tuple(views[f]): c for f, c in zip(first, counts, strict=True)} == wanted.to_dict()
     codes = rng.integers(-1, 7, 9999).astype(np.int8)
@@ -479,12 +479,13 @@ def test_paths_that_are_no_tables(tmp_path):
     (tmp_path / "a.csv").write_text("a\n1\n")
     assert "there is no file 'nowhere.parquet'" in message(tmp_path / "nowhere.parquet")
     assert "no file matches" in message(str(tmp_path / "part-*.parquet"))
-    assert "no Parquet file" in message(str(tmp_path / "*.csv"))
+    assert "no Parquet file" in message(str(tmp_path / "*.*"))
+    assert open_table(str(tmp_path / "*.csv")).rows == 1 and open_table([tmp_path / "a.csv"]).names == ["a"]
     assert "is a folder, not a table" in message(tmp_path / "empty")
     assert "empty.parquet is empty" in message(tmp_path / "empty.parquet")
     assert "cannot read cut.parquet" in message(tmp_path / "cut.parquet")
     assert "is an address, not a file" in message("s3://bucket/x.parquet")
-    assert "is no Parquet file" in message([tmp_path / "a.csv"])
+    assert "is no Parquet file" in message([tmp_path / "cut.parquet", tmp_path / "a.csv"])
     assert "there is no file 'b.parquet'" in message([tmp_path / "b.parquet", tmp_path / "a.csv"])
     assert "is an empty text" in message("")
 

@@ -17,12 +17,13 @@ from sklearn.metrics import mean_absolute_error, roc_auc_score
 
 from mlnb.core.errors import ArgumentError, DataError
 from mlnb.core.result import Report, Status
+from mlnb.data.dates import DATE_FORMS, date_form, parse_dates
 from mlnb.data.flights import flights
 from mlnb.training.features import label, prepare
 from mlnb.training.fit import fit
 from mlnb.training.leaks import column_scores, exact_sum
 from mlnb.training.report import training_report
-from mlnb.training.roles import DATE_FORMS, counts_rows, date_form, infer_roles, named_id, parse_dates
+from mlnb.training.roles import counts_rows, infer_roles, named_id
 from mlnb.training.split import Split, make_split, times
 
 pytestmark = pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning", "error::FutureWarning")

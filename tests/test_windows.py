@@ -18,15 +18,15 @@ from mlnb.core.errors import ArgumentError
 from mlnb.core.result import Chart, Report, Result
 from mlnb.core.settings import load_settings
 from mlnb.data.flights import flights
-from mlnb.drifting import drilldown, movers, windows
+from mlnb.drifting import drilldown, movers, segments, windows
 from mlnb.drifting.engine import drift
 
 SETTINGS = load_settings(environ={})
 WATCHED = ["season", "weathersit", "temp", "hum", "windspeed", "cnt"]
 
 
-def compare(reference: pd.DataFrame, current: pd.DataFrame) -> Report:
-    return drift(reference, current, settings=SETTINGS)
+def compare(reference: pd.DataFrame, current: pd.DataFrame, **asked: str) -> Report:
+    return drift(reference, current, settings=SETTINGS, **asked)
 
 
 def parts(report: Report, label: str | None = None) -> dict[tuple[str, str, str], Result]:
@@ -43,14 +43,14 @@ def halves() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 @cache
 def by_origin() -> Report:
-    return drilldown.by_segment(*halves(), "origin", compare)
+    return compare(*halves(), by="origin")
 
 
 @pytest.fixture(scope="module")
 def months(bike):
     """The second year of rented bikes by month, against the first."""
     first, second = (bike[bike["yr"] == y][["dteday", *WATCHED]] for y in (0, 1))
-    return first, second, drilldown.over_time(first, second, "month", compare)
+    return first, second, compare(first, second, over="month")
 
 
 # Numbers
@@ -149,12 +149,14 @@ def test_chance_does_not_alarm_among_forty_segments_where_each_alone_would():
             pd.DataFrame({"shop": np.arange(3200) % 40, "x": rng.normal(size=3200), "y": rng.exponential(size=3200)})
             for _ in range(2)
         ]
-        cut = windows.segments(*sides, "shop")
-        found = drilldown.found_in(cut, *sides, compare)
+        cut = segments.segments(*sides, "shop")
+        alone_in = {
+            p.label: compare(sides[0].iloc[p.reference][["x", "y"]], sides[1].iloc[p.current][["x", "y"]]).results
+            for p in cut.parts
+        }
+        found = drilldown.found_in(cut, lambda part, said=alone_in: said[part.label])
         together += sum(len(f.drifted) for f in found)
-        for f in found:
-            own = compare(sides[0].iloc[f.part.reference][["x", "y"]], sides[1].iloc[f.part.current][["x", "y"]])
-            alone += sum(r.status in ("warn", "fail") for r in own.results if r.subject)
+        alone += sum(r.status in ("warn", "fail") for said in alone_in.values() for r in said if r.subject)
     assert together == 0 < alone
 
 
@@ -162,7 +164,7 @@ def test_one_moved_segment_is_found_among_many():
     rng = np.random.default_rng(5)
     sides = [pd.DataFrame({"shop": np.arange(6000) % 20, "x": rng.normal(size=6000)}) for _ in range(2)]
     sides[1].loc[sides[1]["shop"] == 7, "x"] += 0.7
-    report = drilldown.by_segment(*sides, "shop", compare)
+    report = compare(*sides, by="shop")
     assert [r.evidence["part"] for r in parts(report).values() if r.status != "pass"] == ["shop=7"] * 2
     assert report.summary.endswith("1 of 20 segments drifted, most shop=7")
     assert next(r for r in report.results if r.subject == "x" and r.method == "ks").status == "pass"
@@ -184,7 +186,7 @@ def test_segments_small_new_lost_and_pooled_are_told_and_not_judged():
     n = 3000
     reference = pd.DataFrame({"k": ["a"] * n + ["few"] * 40 + ["lost"] * 50, "x": 0.0})
     current = pd.DataFrame({"k": ["a"] * n + ["few"] * 29 + ["new"] * 60 + [None] * 40, "x": 0.0})
-    report = drilldown.by_segment(reference, current, "k", compare)
+    report = compare(reference, current, by="k")
     said = {r.subject: r.advice for r in report.results if r.code == "MLN-D090"}
     assert set(said) == {"k=few", "k=new", "k=lost", "k=(missing)"}
     assert "only 29 rows" in said["k=few"] and "new:" in said["k=new"] and "lost:" in said["k=lost"]
@@ -199,8 +201,8 @@ def test_segments_small_new_lost_and_pooled_are_told_and_not_judged():
 def test_at_most_fifty_segments_and_the_rest_as_one():
     sizes = np.concatenate([np.repeat(np.arange(40), 100), np.repeat(np.arange(40, 100), 10)])
     frame = pd.DataFrame({"k": sizes, "x": np.arange(len(sizes)) % 7})
-    cut = windows.segments(frame, frame, "k")
-    assert len(cut.parts) == windows.MAX_SEGMENTS + 1 and cut.parts[-1].label == "other (50 segments)"
+    cut = segments.segments(frame, frame, "k")
+    assert len(cut.parts) == segments.MAX_SEGMENTS + 1 and cut.parts[-1].label == "other (50 segments)"
     every = np.sort(np.concatenate([p.current for p in cut.parts]))
     assert (every == np.arange(len(frame))).all() and len(cut.parts[-1].current) == 500
 
@@ -210,12 +212,12 @@ def test_a_value_is_one_segment_whatever_its_type_and_columns_combine():
         pd.DataFrame({"k": [1, 2] * 50, "s": ["u"] * 100}),
         pd.DataFrame({"k": [1.0, np.nan] * 50, "s": ["u"] * 100}),
     )
-    assert {p.label: p.lacking[:4] for p in windows.segments(whole, gap, "k").parts} == {
+    assert {p.label: p.lacking[:4] for p in segments.segments(whole, gap, "k").parts} == {
         "k=1": "", "k=2": "lost", "k=(missing)": "new:",
     }  # fmt: skip
-    both = windows.segments(whole, whole.astype("category"), ["k", "s"])
+    both = segments.segments(whole, whole.astype("category"), ["k", "s"])
     assert [p.label for p in both.parts] == ["k=1, s=u", "k=2, s=u"] and both.by == ("k", "s")
-    assert windows.segments(whole, whole, "k, s").parts[0].label == "k=1, s=u"
+    assert segments.segments(whole, whole, "k, s").parts[0].label == "k=1, s=u"
 
 
 @pytest.mark.parametrize(
@@ -229,7 +231,7 @@ def test_a_cut_that_cannot_be_made_says_why(by, said):
     frame.columns = ["k", "x", "twice", "twice", "lists"]
     current.columns = ["k", "x", "twice", "twice", "lists", "only"]
     with pytest.raises(ArgumentError, match=said) as told:
-        windows.segments(frame, current, by)
+        segments.segments(frame, current, by)
     assert told.value.hint
 
 
@@ -303,13 +305,15 @@ def test_windows_of_rows_follow_the_times():
 def test_a_comparison_that_breaks_in_one_part_leaves_the_others():
     from mlnb.core.errors import DataError
 
-    def moody(before, after):
-        if len(after) == 100:
-            raise DataError("this part is unlucky", "Try another")
-        return compare(before, after)
-
     frame = pd.DataFrame({"k": ["a"] * 100 + ["b"] * 200, "x": np.arange(300.0)})
-    report = drilldown.by_segment(frame, frame, "k", moody, whole=compare(frame, frame))
+    cut = segments.segments(frame, frame, "k")
+
+    def moody(part):
+        if len(part.current) == 100:
+            raise DataError("this part is unlucky", "Try another")
+        return compare(frame.iloc[part.reference][["x"]], frame.iloc[part.current][["x"]]).results
+
+    report = drilldown.extended(compare(frame, frame), cut, drilldown.found_in(cut, moody))
     assert {r.subject: r.advice for r in report.results if r.code == "MLN-D090"} == {
         "k=a": "This segment was not judged: this part is unlucky. Try another"
     }
@@ -449,7 +453,7 @@ def _hostile() -> tuple[pd.DataFrame, pd.DataFrame]:
 @cache
 def hostile() -> Report:
     first, second = _hostile()
-    report = drilldown.by_segment(first, second, "<b>by</b>", compare)
+    report = compare(first, second, by="<b>by</b>")
     shown = movers.example_table(second, movers.movers(first, second, movers.drifted(report)))
     return report.model_copy(update={"tables": (*report.tables, shown)})
 

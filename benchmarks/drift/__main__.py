@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.drift.measuring import Row, machine, table
 
-MODULES = ("peers", "per_value", "windows", "profiles", "inputs", "outlier", "workloads", "gpu")
+MODULES = ("peers", "per_value", "windows", "profiles", "inputs", "outlier", "workloads", "parts", "gpu")
 
 
 def main(argv: list[str] | None = None) -> int:

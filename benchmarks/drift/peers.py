@@ -83,6 +83,12 @@ def first_call(rows: int) -> tuple[float, float]:
     return took[0][0] - later[0], took[0][1] - later[1]
 
 
+def judged(what: str, took: float, theirs: float, goal: tuple[str, int] | None, note: str) -> Row:
+    """A line of the table, with its goal where it has one."""
+    said, least = goal or ("", None)
+    return Row(what, took, theirs, goal=said, holds=None if least is None else theirs / took >= least, note=note)
+
+
 def main(quick: bool = False, full: bool = False) -> list[Row]:
     """Measure, and return the lines of the table."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -98,28 +104,11 @@ def main(quick: bool = False, full: bool = False) -> list[Row]:
         took, wall = median_of(ours, lambda seed, n=n, k=columns: pair(n, k, seed), mine)
         theirs, their_wall = median_of(evidently, lambda seed, n=n, k=part: pair(n, k, 100 + seed), other)
         loop, _ = median_of(scipy_loop, lambda seed, n=n, k=part: pair(n, k, 200 + seed), other)
-        ratio, by_scipy = theirs * times / took, loop * times / took
-        rows.append(
-            Row(
-                f"Evidently's preset, {size}",
-                took,
-                theirs * times,
-                goal=goal[0] if goal else "",
-                holds=ratio >= goal[1] if goal else None,
-                note=note,
-            )
-        )
-        rows.append(Row("  the same, wall clock", wall, their_wall * times, unit="s wall"))
-        rows.append(
-            Row(
-                f"SciPy's KS and W1, {size}",
-                took,
-                loop * times,
-                goal=scipy_goal[0] if scipy_goal else "",
-                holds=by_scipy >= scipy_goal[1] if scipy_goal else None,
-                note=note,
-            )
-        )
+        rows += [
+            judged(f"Evidently's preset, {size}", took, theirs * times, goal, note),
+            Row("  the same, wall clock", wall, their_wall * times, unit="s wall"),
+            judged(f"SciPy's KS and W1, {size}", took, loop * times, scipy_goal, note),
+        ]
     n, columns, times = (50_000, 5, 1) if quick else (1_000_000, 10, 3)
     took, _ = median_of(ours, lambda seed: pair(n, columns, 300 + seed, own=True), times)
     theirs, _ = median_of(evidently, lambda seed: pair(n, columns, 400 + seed, own=True), 1)

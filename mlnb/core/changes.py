@@ -31,7 +31,7 @@ def severity(results: Iterable[Result]) -> float:
     """Give the largest excess of several results; 0 where none has one."""
     return max((e for r in results if (e := excess(r)) is not None), default=0.0)
 
-# %% ../../nbs/00_core/06c_changes.ipynb #9930a6e1
+# %% ../../nbs/00_core/06c_changes.ipynb #538388f9
 _WIDE = 20  # of a label
 
 
@@ -57,8 +57,8 @@ def _moved(results: Sequence[Result]) -> str:
     ]
     if not isinstance(direction, str):
         return ""
-    ends = [e for e in ends if _moment(e[0]) != _moment(e[1])][:1]
-    return readable(direction) + "".join(f": {_moment(a)} → {_moment(b)}" for a, b in ends)
+    told = ((_moment(a), _moment(b)) for a, b in ends)
+    return readable(direction) + next((f": {a} → {b}" for a, b in told if a != b), "")
 
 
 def _points(share: float) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # %% auto #0
 __all__ = ['KINDS', 'histogram_pair', 'lines', 'bars', 'calibration', 'heatmap', 'sparkline', 'draw']
 
-# %% ../../nbs/00_core/06_charts.ipynb #b40d0dc5
+# %% ../../nbs/00_core/06_charts.ipynb #6ac56fe3
 def histogram_pair(
     reference: Sequence[float],  # counts or shares, one a bin
     current: Sequence[float],  # the same bins
@@ -28,6 +28,7 @@ def histogram_pair(
     *,
     title: str = "",
     names: Sequence[str] = ("reference", "current"),
+    pooled: int | None = None,  # the bin that holds many things together; cut off where it would press the others flat
     small: bool = False,  # for a table cell: no axes, fixed size
 ) -> str:  # SVG
     """Draw two distributions over the same bins, as shares."""
@@ -41,13 +42,16 @@ def histogram_pair(
     words = _bin_words(given, bins)
     most = max(range(bins), key=lambda i: abs(cur[i] - ref[i]))
     moved = f"{shorten(words[most], 40)}: {percent(ref[most])} → {percent(cur[most])}"
-    top = max(*ref, *cur)
+    top, cut = _scale(ref, cur, pooled)
+    if cut is not None:
+        moved += f"; {shorten(words[cut], 40)} is cut off: {percent(ref[cut])} → {percent(cur[cut])}"
     if small:
-        return svg.picture(size, title or "Distribution", moved, _pair(ref, cur, (0, 1, 140, 35), top), fixed=True)
-    body = _pair_axes(ref, cur, given, top, names)
+        body = [*_pair(ref, cur, (0, 1, 140, 35), top), *_break(cut, bins, (0, 1, 140, 35))]
+        return svg.picture(size, title or "Distribution", moved, body, fixed=True)
+    body = _pair_axes(ref, cur, given, (top, cut), names)
     return svg.picture(size, title or "Distribution", f"Moved most: {moved}", body)
 
-# %% ../../nbs/00_core/06_charts.ipynb #e5b173e5
+# %% ../../nbs/00_core/06_charts.ipynb #d4e997d6
 def _shares(values: Any) -> list[float]:
     """Counts as shares of their sum; what is no number counts nothing."""
     counts = [max(v or 0.0, 0.0) for v in svg.floats(values)]
@@ -84,7 +88,7 @@ def _steps(shares: Sequence[float], box: tuple[float, float, float, float], top:
     fine = 2 if base - upper < 50 else 1
     path, x, y, to_x = f"M{svg.at(left)} {svg.at(base)}", left, base, left
     for i, share in enumerate([*shares, 0.0], 1):
-        to_y = base - fine * round(share / top * (base - upper) / fine)
+        to_y = base - fine * round(min(share / top, 1.0) * (base - upper) / fine)
         if to_y != y:
             path += (f"h{svg.at(to_x - x)}" if to_x != x else "") + f"v{svg.at(to_y - y)}"
             x, y = to_x, to_y
@@ -98,9 +102,30 @@ def _pair(ref: Sequence[float], cur: Sequence[float], box: tuple[float, float, f
         f'<path fill="none" stroke="{svg.COLOURS[1]}" stroke-width="1.5" d="{_steps(cur, box, top)}"/>',
     ]
 
-# %% ../../nbs/00_core/06_charts.ipynb #bc42d606
-def _pair_axes(ref: list[float], cur: list[float], given: list[str], top: float, names: Sequence[str]) -> list[str]:
+# %% ../../nbs/00_core/06_charts.ipynb #6746d16a
+def _scale(ref: Sequence[float], cur: Sequence[float], pooled: Any) -> tuple[float, int | None]:
+    """The share that reaches the top, and the bin that goes beyond it, if one does."""
+    top = max(*ref, *cur)
+    named = max((s for side in (ref, cur) for i, s in enumerate(side) if i != pooled), default=0.0)
+    cut = isinstance(pooled, int) and 0 <= pooled < len(ref) and 0 < 1.5 * named < top
+    return (1.25 * named, pooled) if cut else (top, None)
+
+
+def _break(cut: int | None, bins: int, box: tuple[float, float, float, float]) -> list[str]:
+    """A gap across a bar that goes on beyond the picture."""
+    if cut is None:
+        return []
+    left, upper, right, base = box
+    wide, y = (right - left) / bins, upper + (base - upper) / 7
+    way = f"M{svg.at(left + cut * wide - 2)} {svg.at(y + 3)}L{svg.at(left + (cut + 1) * wide + 2)} {svg.at(y - 2)}"
+    return [f'<path d="{way}" fill="none" stroke="var(--mlnb-bg,#fff)" stroke-width="3"/>']
+
+# %% ../../nbs/00_core/06_charts.ipynb #9da11bb9
+def _pair_axes(
+    ref: list[float], cur: list[float], given: list[str], scale: tuple[float, int | None], names: Sequence[str]
+) -> list[str]:
     """The large pair: shares at the left, bins below, hover values for each bin."""
+    top, cut = scale
     words, ticks = _bin_words(given, len(ref)), _bin_ticks(given, len(ref))
     bins, box = len(ref), (46.0, 30.0, svg.WIDTH - 4.0, 184.0)
     plot = svg.Plot((0, bins), (0, top), box)
@@ -112,7 +137,11 @@ def _pair_axes(ref: list[float], cur: list[float], given: list[str], top: float,
         + svg.label(258, 16, shorten(second, 22))
     )
     hover = (_hover(plot, i, f"{shorten(words[i], 60)}: {percent(ref[i])} → {percent(cur[i])}") for i in range(bins))
-    return [key, *plot.y_axis(percent), *plot.x_axis(ticks), *_pair(ref, cur, box, top), *hover]
+    shapes = [*_pair(ref, cur, box, top), *_break(cut, bins, box)]
+    if cut is not None:
+        told, x = f"{percent(ref[cut])} → {percent(cur[cut])}", plot.x(cut + 1 if cut + 1 == bins else cut + 0.5)
+        shapes.append(svg.label(x, 27, told, "end" if cut + 1 == bins else "middle", svg.FAINT))
+    return [key, *plot.y_axis(percent), *plot.x_axis(ticks), *shapes, *hover]
 
 # %% ../../nbs/00_core/06_charts.ipynb #d96a45c4
 _LETTER = 7.5  # width of a letter, in user units

@@ -80,9 +80,9 @@ def reset() -> None:
     for code in [c for c, k in _REGISTRY.items() if k.function.__module__ not in declared]:
         del _REGISTRY[code]
 
-# %% ../../nbs/00_core/09_checks.ipynb #dcf3195f
+# %% ../../nbs/00_core/09_checks.ipynb #5433ecf5
 def kind_of(value: object) -> str | None:
-    """Tell what an object can serve as: `model`, `frame`, `record` (what the store has of a model), or nothing."""
+    """What an object serves as: `model`, `frame`, `record` (what the store has of a model), `notebook`, or nothing."""
     if isinstance(value, type):
         return None
     if getattr(value, "kind_of_object", "") == "record":
@@ -92,6 +92,8 @@ def kind_of(value: object) -> str | None:
     if (hasattr(value, "columns") and hasattr(value, "__len__")) or hasattr(value, "__arrow_c_stream__"):
         return "frame"
     if isinstance(value, str):
+        if value.lower().endswith(".ipynb"):
+            return "notebook"
         return "frame" if _names_data(value) else "model" if value.startswith(("runs:/", "models:/")) else None
     return None
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from .errors import FileError
 
 # %% auto #0
-__all__ = ['LONGEST_NAME', 'LONGEST_PATH', 'atomic_write', 'move_into_place', 'unwritable', 'digest', 'file_lock', 'safe_join']
+__all__ = ['LONGEST_NAME', 'LONGEST_PATH', 'atomic_write', 'move_into_place', 'unwritable', 'read_at_most', 'digest', 'file_lock',
+           'safe_join']
 
 # %% ../../nbs/00_core/02_files.ipynb #acd942f3
 def atomic_write(
@@ -59,6 +60,16 @@ def unwritable(path: Path, reason: OSError) -> FileError:
         "Check the folder's permissions and free space",
         path=str(path),
     )
+
+# %% ../../nbs/00_core/02_files.ipynb #b8f96ae9
+def read_at_most(
+    path: Path,
+    most: int,  # bytes
+) -> bytes | None:  # nothing where the file has more
+    """Read a file whole, unless it is too large; `OSError` where it cannot be read."""
+    with path.open("rb") as f:
+        content = f.read(most + 1)
+    return content if len(content) <= most else None
 
 # %% ../../nbs/00_core/02_files.ipynb #55c84283
 def digest(content: bytes | str | Path) -> str:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from mlnb.core.result import Chart, Report, Result, Status
 
 # %% auto #0
-__all__ = ['STATES', 'CALLING', 'MOST_ROWS', 'MOST_COLUMNS', 'MOST_STEPS', 'badge', 'name_of', 'number_of', 'interval_of',
-           'cell_text', 'words', 'evidence', 'facts', 'Column', 'Row', 'Layout', 'worst_first', 'arrange', 'split',
-           'in_short', 'counted', 'by_advice', 'advice_of', 'reasons_of', 'reasons_title', 'by_subject', 'about',
-           'next_steps']
+__all__ = ['STATES', 'CALLING', 'LISTED', 'MOST_ROWS', 'MOST_COLUMNS', 'MOST_STEPS', 'badge', 'name_of', 'number_of',
+           'interval_of', 'cell_text', 'words', 'evidence', 'facts', 'Column', 'Row', 'Layout', 'worst_first',
+           'arrange', 'split', 'in_short', 'counted', 'by_advice', 'advice_of', 'reasons_of', 'reasons_title',
+           'by_subject', 'about', 'next_steps']
 
 # %% ../../nbs/00_core/06d_layout.ipynb #6748ba5c
 STATES = {
@@ -197,17 +197,20 @@ class Layout:
         """Whether any row has a picture."""
         return any(row.picture for row in self.rows)
 
-# %% ../../nbs/00_core/06d_layout.ipynb #1bddde8c
+# %% ../../nbs/00_core/06d_layout.ipynb #f6d5ad4d
 def worst_first(results: Iterable[Result]) -> list[Result]:
     """Order by state, else as they came."""
     return sorted(results, key=lambda r: _RANK[str(r.status)])
+
+
+LISTED = ("lint",)  # kinds whose results stand one by one: each place has findings of its own
 
 
 def arrange(report: Report) -> Layout:
     """Decide what stands where: the matrix, the list, the pictures, the parts."""
     own = [r for r in report.results if "part" not in r.evidence]
     pictures = {c.subject: c for c in reversed(report.charts) if c.kind in ("histogram_pair", "sparkline")}
-    columns, rows, others = _matrix(own, pictures)
+    columns, rows, others = ((), (), own) if report.kind in LISTED else _matrix(own, pictures)
     part_columns, part_rows, more = _matrix([r for r in report.results if "part" in r.evidence], {}, least=1)
     drawn = {id(row.picture) for row in rows}
     charts = tuple(c for c in report.charts if id(c) not in drawn)
@@ -340,9 +343,9 @@ def about(results: Iterable[Result], said: str = "", many: int = 12, *, titles: 
     named = ", ".join(name_of(s, 40) for s in subjects[:many])
     return named + (f" and {len(subjects) - many} more" if len(subjects) > many else "")
 
-# %% ../../nbs/00_core/06d_layout.ipynb #74a936ec
+# %% ../../nbs/00_core/06d_layout.ipynb #75e45eb6
 MOST_STEPS = 5
-_KEPT = ("drift", "evaluation", "check")  # kinds that somebody asked for, so that nothing has kept them yet
+_KEPT = ("drift", "evaluation", "check", "lint")  # kinds that somebody asked for, so that nothing has kept them yet
 
 
 def next_steps(laid: Layout, many: int = MOST_STEPS) -> list[str]:

@@ -220,16 +220,17 @@ def _of(results: Iterable[Result], text: str) -> str:
     named = layout.about(results, text, titles=True)
     return f"({named})" if named else ""
 
-# %% ../../nbs/00_core/07_render.ipynb #7b53892b
+# %% ../../nbs/00_core/07_render.ipynb #39c9f7a7
 def _list(laid: Layout, safe: Callable[[object], str]) -> tuple[list[str], list[list[str]]]:
     """Head and rows of the list of results."""
+    none = "" if laid.report.kind in layout.LISTED else MISSING  # findings have no value
     rows = [
         [
             layout.badge(r.status),
             safe(layout.name_of(r.subject, 60) if r.subject is not None else ""),
             r.code,
             safe(_prose(r.title)),
-            " ".join(filter(None, [safe(layout.number_of(r)) or MISSING, layout.interval_of(r)])),
+            " ".join(filter(None, [safe(layout.number_of(r)) or none, layout.interval_of(r)])),
             format_number(r.threshold) if r.threshold is not None else "",
         ]
         for r in laid.others

@@ -48,12 +48,24 @@ def worst(statuses: Iterable[Status]) -> Status:
     judged = set(statuses)
     return next((s for s in SEVERITY if s in judged), Status.ERROR)
 
-# %% ../../nbs/00_core/08_result.ipynb #e1ae0186
+# %% ../../nbs/00_core/08_result.ipynb #3312d824
 def plain(value: Any) -> Any:
     """Turn a value into what JSON can hold, without loss where that can be."""
-    if type(value) is float:  # mostly it is one
+    kind = type(value)
+    if kind is float:
         return value if math.isfinite(value) else None
-    if value is None or isinstance(value, (bool, str)):
+    if kind is str:
+        return value if value.isascii() else _utf8(value)
+    if kind is list:
+        return [plain(v) for v in value]
+    if kind is dict:
+        return {_utf8(str(k)): plain(v) for k, v in value.items()}
+    return value if value is None or kind is int or kind is bool else _plain_of(value)
+
+
+def _plain_of(value: Any) -> Any:
+    """Turn what JSON does not know into what it knows."""
+    if isinstance(value, str):
         return str(value) if isinstance(value, StrEnum) else _utf8(value)
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
         value = value.item()
@@ -70,11 +82,9 @@ def plain(value: Any) -> Any:
     return _utf8(str(value))
 
 
-def _utf8(value: Any) -> Any:
+def _utf8(text: str) -> str:
     """A lone surrogate in a name from a broken file cannot be encoded; show it as an escape."""
-    if not isinstance(value, str) or value.isascii():
-        return value
-    return value.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 # %% ../../nbs/00_core/08_result.ipynb #91176616
 def _number(value: Any) -> Any:

@@ -19,8 +19,8 @@ from .assets import asset
 from .errors import SettingsError, nearest
 
 # %% auto #0
-__all__ = ['Share', 'Positive', 'Threshold', 'SECTIONS', 'ENVIRONMENT', 'Section', 'General', 'Tracking', 'Drift', 'Evaluate',
-           'Train', 'Run', 'Governance', 'Dashboard', 'Settings', 'load_settings']
+__all__ = ['Share', 'Positive', 'Threshold', 'Rules', 'SECTIONS', 'ENVIRONMENT', 'Section', 'General', 'Tracking', 'Drift',
+           'Evaluate', 'Train', 'Run', 'Governance', 'Lint', 'Dashboard', 'Settings', 'load_settings']
 
 # %% ../../nbs/00_core/04_settings.ipynb #f3b848f7
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -122,13 +122,23 @@ class Run(Section):
     timeout: Positive
     save_every: Positive
 
-# %% ../../nbs/00_core/04_settings.ipynb #93e9f0d9
+# %% ../../nbs/00_core/04_settings.ipynb #2feaa51c
 class Governance(Section):
     """`[governance]`: what the evidence of checklists is judged by."""
 
     monitor_days: Positive
     small_data: Annotated[int, Field(ge=0)]
     imbalanced_share: Share
+
+
+Rules = Annotated[str, Field(pattern=r"^(MLN-N\d{3}([\s,]+|$))*$", max_length=2000)]
+
+
+class Lint(Section):
+    """`[lint]`: which findings in a notebook fail rather than warn, and which rules are not asked; codes in a row."""
+
+    fail: Rules
+    off: Rules
 
 
 class Dashboard(Section):
@@ -140,7 +150,7 @@ class Dashboard(Section):
     preheated: Annotated[int, Field(ge=0, le=20)]
     idle_timeout: Positive
 
-# %% ../../nbs/00_core/04_settings.ipynb #cfe2385f
+# %% ../../nbs/00_core/04_settings.ipynb #adddbd62
 class Settings(BaseModel):
     """All sections, and for each `section.key` the source that its value came from."""
 
@@ -152,6 +162,7 @@ class Settings(BaseModel):
     train: Train
     run: Run
     governance: Governance
+    lint: Lint
     dashboard: Dashboard
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
 

@@ -51,13 +51,13 @@ def _shades(rows: Sequence[Sequence[_Cell]], left: float, room: float, step: int
         for (colour, shade), way in ways.items()
     ]
 
-# %% ../../nbs/00_core/05d_strips.ipynb #4da154a2
+# %% ../../nbs/00_core/05d_strips.ipynb #c324f11d
 def _marks(cells: Sequence[_Cell], left: float, top: float, step: int) -> str:
     """The glyphs of a row, with numbers where a cell is wide enough."""
     roomy, y = step >= 52, svg.at(top + 15)
     found = [(i, GLYPHS.get(state, ""), value) for i, (state, value) in enumerate(cells)]
     if roomy:
-        told = [(i, f"{mark} {format_number(value) if value is not None else ''}".strip()) for i, mark, value in found]
+        told = [(i, f"{mark} {_three(value)}".strip()) for i, mark, value in found]
         return "".join(svg.label(left + _middle(i, step), top + 15, text, "middle") for i, text in told if text)
     shown = [(i, mark) for i, mark, _ in found if mark]
     if not shown:
@@ -66,10 +66,15 @@ def _marks(cells: Sequence[_Cell], left: float, top: float, step: int) -> str:
     return f'<text x="{places}" y="{y}" text-anchor="middle" font-size="11">{"".join(m for _, m in shown)}</text>'
 
 
+def _three(value: float | None) -> str:
+    """A multiple in three digits: nobody compares strips by the fourth."""
+    return "" if value is None else format_number(float(f"{value:.3g}"))
+
+
 def _middle(i: int, step: int) -> float:
     return (i + 0.5) * step - _GAP / 2
 
-# %% ../../nbs/00_core/05d_strips.ipynb #9b3b0f36
+# %% ../../nbs/00_core/05d_strips.ipynb #a3152ca4
 _LETTER = 7.0
 
 
@@ -104,7 +109,7 @@ def _told(name: str, cells: Sequence[_Cell], heads: Sequence[str]) -> str:
     most, head, _ = max(known, key=lambda k: (k[2] in ("fail", "error"), k[2] == "warn", k[0]))
     counts = [(word, sum(k[2] == word for k in known)) for word in ("error", "fail", "warn")]
     said = ", ".join(f"{many} {word}" for word, many in counts if many) or "all pass"
-    return f"{name}: {said} of {len(known)}, most {format_number(most)} in {head}"
+    return f"{name}: {said} of {len(known)}, most {_three(most)} in {head}"
 
 # %% ../../nbs/00_core/05d_strips.ipynb #d46cf0ad
 def strip(

@@ -37,10 +37,10 @@ def escaped(text: object) -> str:
     """Escape readable text, for attributes and content alike."""
     return escape(readable(text))
 
-# %% ../../nbs/00_core/05c_svg.ipynb #10020e6c
+# %% ../../nbs/00_core/05c_svg.ipynb #463c346e
 def at(value: float) -> str:
     """Write a coordinate; one decimal is finer than a screen."""
-    return f"{value:.1f}".removesuffix(".0")
+    return str(value) if isinstance(value, int) else f"{value:.1f}".removesuffix(".0")
 
 
 def label(x: float, y: float, text: object, anchor: str = "", colour: str = "") -> str:
@@ -109,7 +109,7 @@ def round_ticks(low: float, high: float, about: int = 5) -> list[float]:
     first = math.ceil(low / step - 1e-9)
     return [float(f"{i * step:.12g}") for i in range(first, first + 12) if i * step <= high + step * 1e-9]
 
-# %% ../../nbs/00_core/05c_svg.ipynb #b2f46080
+# %% ../../nbs/00_core/05c_svg.ipynb #ddb7fef1
 class Plot:
     """The area inside the axes: maps values to coordinates and draws the axes."""
 
@@ -138,6 +138,7 @@ class Plot:
         parts = []
         for v, text in ticks:
             x = self.x(v)
-            anchor = "end" if x > self.right - 20 else "start" if x < self.left + 8 else "middle"
+            beyond = x > self.right - 20 or x + 3.6 * len(text) > self.right + 4
+            anchor = "end" if beyond else "start" if x < self.left + 8 else "middle"
             parts.append(label(x, self.bottom + 17, text, anchor, FAINT))
         return parts

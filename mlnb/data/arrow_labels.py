@@ -138,18 +138,18 @@ def _texts(array: pa.Array) -> list[Any]:
     except UnicodeDecodeError as err:
         raise DataError(f"a label is not UTF-8 text ({err.reason})", "Mend the column, or leave it out") from None
 
-# %% ../../nbs/10_data/06b2_arrow_labels.ipynb #93ffec6c
+# %% ../../nbs/10_data/06b2_arrow_labels.ipynb #5fab8a36
 VIEWS = 4096  # distinct views, at most
 
 
 def _count_views(array: pa.Array, tally: Tally) -> None:
     """Add the labels of string views."""
     if compiled_pays(len(array)):
-        from mlnb.data.kernels_cpu import count_views, sealed
+        from mlnb.data.kernels_cpu import count_equal, sealed
 
         views = np.frombuffer(array.buffers()[1], np.int64).reshape(-1, 2)[array.offset : array.offset + len(array)]
         rows = np.flatnonzero(array.is_valid().to_numpy(zero_copy_only=False)) if array.null_count else None
-        first, counts, complete = count_views(sealed(views if rows is None else views[rows]), VIEWS)
+        first, counts, complete = count_equal(sealed(views if rows is None else views[rows]), VIEWS)
         if complete:
             places = first if rows is None else rows[first]
             labels = [array[int(place)].as_py() for place in places]

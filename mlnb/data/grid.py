@@ -16,8 +16,7 @@ from ..core.errors import DataError
 from .keys import BINADES, binade, binade_start, binade_width, cast, missing_of, namespace, to_keys
 
 # %% auto #0
-__all__ = ['CELLS', 'MOST', 'Layout', 'Grid', 'make_grid', 'grid_of', 'sample_rows', 'bins_of', 'Counts', 'no_counts',
-           'count_values']
+__all__ = ['CELLS', 'MOST', 'Layout', 'Grid', 'make_grid', 'grid_of', 'sample_rows', 'bins_of', 'Counts', 'count_values']
 
 # %% ../../nbs/10_data/04_grid.ipynb #d80ce69a
 CELLS = 8192
@@ -227,7 +226,7 @@ def bins_of(
     offsets = ((place << left) << 1) >> 32
     return xp.where(absent, grid.size + 0 * bins, bins), xp.where(absent, 0 * offsets, offsets)
 
-# %% ../../nbs/10_data/04_grid.ipynb #2d933b5d
+# %% ../../nbs/10_data/04_grid.ipynb #0c0eb354
 @dataclass(frozen=True)
 class Counts:
     """What one pass over values leaves."""
@@ -244,11 +243,6 @@ class Counts:
         if self.counts.size != other.counts.size:
             raise DataError("counts of different grids cannot be added", "Count both on one grid")
         return Counts(self.counts + other.counts, self.sums + other.sums, self.missing + other.missing)
-
-
-def no_counts(grid: Grid) -> Counts:
-    """Counts of nothing."""
-    return Counts(np.zeros(grid.size, np.int64), np.zeros(grid.size, np.uint64), 0)
 
 
 def count_values(

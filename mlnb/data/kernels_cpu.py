@@ -17,8 +17,7 @@ import numpy as np
 from numba.core.caching import IndexDataCacheFile
 
 # %% auto #0
-__all__ = ['SLOTS', 'MIX', 'compiled', 'count_addresses', 'addresses', 'sealed', 'count_codes', 'count_views', 'count_strings',
-           'warm']
+__all__ = ['SLOTS', 'MIX', 'compiled', 'count_equal', 'addresses', 'sealed', 'count_codes', 'count_strings', 'warm']
 
 # %% ../../nbs/10_data/07_kernels_cpu.ipynb #53971d38
 class _Kept(IndexDataCacheFile):
@@ -90,27 +89,32 @@ def compiled(
     except (RuntimeError, AttributeError):  # no file beside which to keep it, or a Numba that keeps it otherwise
         return numba.njit(nogil=True, **options)(function)
 
-# %% ../../nbs/10_data/07_kernels_cpu.ipynb #3750a946
+# %% ../../nbs/10_data/07_kernels_cpu.ipynb #83ba5773
 SLOTS = 1 << 14
 MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 @compiled
-def count_addresses(
-    addresses: np.ndarray,  # intp[n], contiguous
+def count_equal(
+    values: np.ndarray,  # int64[n], or int64[n, 2]: pairs of words; contiguous
     limit: int,  # give up at more distinct ones than this, at most half of SLOTS
 ) -> tuple[np.ndarray, np.ndarray, bool]:  # where each first stands, how often it occurs, and whether all were counted
-    """Count equal addresses in the order of their first occurrence."""
-    slot_of = np.full(SLOTS, -1, np.int32)  # slot → number of the address
-    keys = np.empty(limit + 1, np.int64)
+    """Count equal words, or equal pairs of words, in the order of their first occurrence."""
+    slot_of = np.full(SLOTS, -1, np.int32)  # slot → number of the value
+    keys = np.empty((limit + 1, values.ndim), np.int64)
     first = np.empty(limit + 1, np.int64)
     counts = np.zeros(limit + 1, np.int64)
     found = 0
-    for row in range(addresses.size):
-        key = addresses[row]
-        slot = np.int64((np.uint64(key) * MIX) >> np.uint64(50))
+    for row in range(values.shape[0]):
+        if values.ndim == 1:  # known when this is compiled: the other branch is gone then
+            low = high = values[row]
+            slot = np.int64((np.uint64(low) * MIX) >> np.uint64(50))
+        else:
+            low, high = values[row, 0], values[row, 1]
+            mixed = (np.uint64(low) ^ (np.uint64(high) * MIX)) * MIX
+            slot = np.int64((mixed ^ (mixed >> np.uint64(29))) * MIX >> np.uint64(50))
         number = slot_of[slot]
-        while number >= 0 and keys[number] != key:
+        while number >= 0 and (keys[number, 0] != low or keys[number, values.ndim - 1] != high):
             slot = (slot + 1) & (SLOTS - 1)
             number = slot_of[slot]
         if number < 0:
@@ -119,7 +123,7 @@ def count_addresses(
             number = found
             found += 1
             slot_of[slot] = number
-            keys[number] = key
+            keys[number, 0], keys[number, values.ndim - 1] = low, high
             first[number] = row
         counts[number] += 1
     return first[:found], counts[:found], True
@@ -166,37 +170,6 @@ def count_codes(
     for row in range(whole, codes.size):
         counts[0, codes[row] + 1] += 1
     return counts[0] + counts[1] + counts[2] + counts[3]
-
-# %% ../../nbs/10_data/07_kernels_cpu.ipynb #ae0e014f
-@compiled
-def count_views(
-    views: np.ndarray,  # int64[n, 2], contiguous
-    limit: int,  # give up at more distinct ones than this, at most half of SLOTS
-) -> tuple[np.ndarray, np.ndarray, bool]:  # where each first stands, how often it occurs, and whether all were counted
-    """Count equal pairs of words in the order of their first occurrence."""
-    slot_of = np.full(SLOTS, -1, np.int32)
-    first = np.empty(limit + 1, np.int64)
-    keys = np.empty((limit + 1, 2), np.int64)
-    counts = np.zeros(limit + 1, np.int64)
-    found = 0
-    for row in range(views.shape[0]):
-        low, high = views[row, 0], views[row, 1]
-        mixed = (np.uint64(low) ^ (np.uint64(high) * MIX)) * MIX
-        slot = np.int64((mixed ^ (mixed >> np.uint64(29))) * MIX >> np.uint64(50))
-        number = slot_of[slot]
-        while number >= 0 and (keys[number, 0] != low or keys[number, 1] != high):
-            slot = (slot + 1) & (SLOTS - 1)
-            number = slot_of[slot]
-        if number < 0:
-            if found == limit:
-                return first[:found], counts[:found], False
-            number = found
-            found += 1
-            slot_of[slot] = number
-            keys[number, 0], keys[number, 1] = low, high
-            first[number] = row
-        counts[number] += 1
-    return first[:found], counts[:found], True
 
 # %% ../../nbs/10_data/07_kernels_cpu.ipynb #0667ec51
 @compiled(inline="always")
@@ -277,12 +250,12 @@ def count_strings(
         counts[number] += 1
     return first[:found], counts[:found], True
 
-# %% ../../nbs/10_data/07_kernels_cpu.ipynb #7a62da76
+# %% ../../nbs/10_data/07_kernels_cpu.ipynb #05aeaf9b
 def warm() -> None:
     """Compile the loops for every layout that tables have."""
-    count_addresses(sealed(np.zeros(2, np.intp)), 8)
+    count_equal(sealed(np.zeros(2, np.intp)), 8)
     for width in (np.int8, np.int16, np.int32):
         count_codes(sealed(np.zeros(2, width)), 1)
     for width in (np.int32, np.int64):
         count_strings(sealed(np.zeros(2, width)), sealed(np.zeros(2, np.uint8)), np.zeros(0, np.bool_), 8)
-    count_views(sealed(np.zeros((2, 2), np.int64)), 8)
+    count_equal(sealed(np.zeros((2, 2), np.int64)), 8)

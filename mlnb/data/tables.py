@@ -15,20 +15,22 @@ from .table_parts import Table
 # %% auto #0
 __all__ = ['open_table']
 
-# %% ../../nbs/10_data/06_tables.ipynb #56ad49ac
+# %% ../../nbs/10_data/06_tables.ipynb #f8ffe9a3
 def open_table(
     source: Any,  # a frame, array, stream, path, glob, folder, list of paths, or "demo:flights"
     *,
     name: str = "data",  # what the person called it, for messages
 ) -> Table:  # whatever holds the values, with the same columns as `read_frame` would give
     """Open whatever holds columns, or say in one line why it is not a table."""
-    from mlnb.data import pandas_table, parquet_table
+    from mlnb.data import pandas_table, parquet_table, several
 
     if isinstance(source, Table):
         return source
     if (pandas := loaded("pandas")) and isinstance(source, pandas.DataFrame):
         return pandas_table.open_table(source, name)
     if isinstance(source, list | tuple | str | os.PathLike):
+        if files := several.several_files(source):
+            return pandas_table.open_table(several.read_together(files), name)
         if parquet_table.is_parquet(source):
             return parquet_table.open_table(source, name)
         return pandas_table.open_table(read_frame(source, name=name), name)

@@ -105,7 +105,14 @@ def sort_bins(a: np.ndarray, places: np.ndarray, bins: np.ndarray, starts: np.nd
         b = bins[i]
         _sort_bin(a, places[i], places[i + 1], starts[b], starts[b + 1], counts, spare)
 
-# %% ../../nbs/20_drifting/04_kernels_cpu_open.ipynb #1ac11522
+# %% ../../nbs/20_drifting/04_kernels_cpu_open.ipynb #38df3681
+@compiled
+def _held(bins: np.ndarray, places: np.ndarray, b: Any) -> Any:
+    """Which of the open bins one is; -1 where it is not open."""
+    s = np.searchsorted(bins, b)
+    return s if s < bins.size and bins[s] == b and places[s + 1] > places[s] else -1
+
+
 @compiled
 def placed(
     wanted: np.ndarray,
@@ -128,8 +135,8 @@ def placed(
         if last is not None and changes[b] == 1:
             found[q] = last[b]
             continue
-        s = np.searchsorted(bins, b)
-        if s == bins.size or bins[s] != b or places[s + 1] == places[s]:
+        s = _held(bins, places, b)
+        if s < 0:
             return False
         found[q] = keys[places[s] + wanted[q] - ends[b] + counts[b]]
     return True
@@ -158,13 +165,23 @@ def under(
         if last is not None and changes[b] == 1:
             found[q] += counts[b] * np.int64(last[b] < key)
             continue
-        s = np.searchsorted(bins, b)
-        if s == bins.size or bins[s] != b or places[s + 1] == places[s]:
+        s = _held(bins, places, b)
+        if s < 0:
             return False
         found[q] += np.searchsorted(keys[places[s] : places[s + 1]], key)
     return True
 
-# %% ../../nbs/20_drifting/04_kernels_cpu_open.ipynb #e2d007b2
+# %% ../../nbs/20_drifting/04_kernels_cpu_open.ipynb #1b0cac50
+@compiled
+def _passed(key: Any, before: Any, d: Any, best: Any, total: Any, code: int, scale: float) -> Any:
+    """What the distance `d` from the key `before` to `key` adds: (best, total)."""
+    far = abs(d)
+    best = max(best, far if key != before else np.int64(0))
+    if scale > 0:
+        total += np.float64(far) * scale * width_of(key, before, code)
+    return best, total
+
+
 @compiled
 def _step(
     xs: np.ndarray,
@@ -184,10 +201,7 @@ def _step(
     """One step of a walk: (i, j, d, best, total, before)."""
     a, b = as_key(xs[i], like), as_key(ys[j], like)
     key = min(a, b)
-    far = abs(d)
-    best = max(best, far if key != before else np.int64(0))
-    if scale > 0:
-        total += np.float64(far) * scale * width_of(key, before, code)
+    best, total = _passed(key, before, d, best, total, code, scale)
     of_x, of_y = np.int64(a <= b), np.int64(b <= a)
     return i + of_x, j + of_y, d + of_x * m - of_y * n, best, total, key
 
@@ -209,10 +223,7 @@ def _rest(
     """The walk where one sample has ended."""
     while i < ie:
         key = as_key(xs[i], like)
-        far = abs(d)
-        best = max(best, far if key != before else np.int64(0))
-        if scale > 0:
-            total += np.float64(far) * scale * width_of(key, before, code)
+        best, total = _passed(key, before, d, best, total, code, scale)
         before = key
         d += step
         i += 1

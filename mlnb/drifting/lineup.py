@@ -22,7 +22,7 @@ from .rules import Rules
 from .summaries import is_summary
 
 # %% auto #0
-__all__ = ['places', 'chosen_columns', 'Lineup', 'line_up']
+__all__ = ['places', 'chosen_columns', 'Lineup', 'line_up', 'broken_column']
 
 # %% ../../nbs/20_drifting/06e_lineup.ipynb #dae67352
 def places(table: Table) -> dict[str, list[int]]:
@@ -113,7 +113,7 @@ def line_up(
     charts = tuple(chart for _, chart in found if chart)
     return Lineup(tuple(column for column, _ in found), tuple(r for r in schema if r), charts)
 
-# %% ../../nbs/20_drifting/06e_lineup.ipynb #900adb7e
+# %% ../../nbs/20_drifting/06e_lineup.ipynb #d08b7d02
 _Pairs = dict[str, tuple[TableColumn, TableColumn]]
 
 
@@ -152,15 +152,24 @@ def _guarded(
     try:
         return measure(name, *pair, methods, rules, plan)
     except Exception as err:
-        rows = pair[0].rows + pair[1].rows
-        first = (methods or DEFAULTS["categories"])[0]
-        broken = Result(
-            code=METHODS[first].code,
-            title=METHODS[first].title,
-            subject=name,
-            status=Status.ERROR,
-            n=rows,
-            method=first,
-            advice=f"The check broke: {type(err).__name__}: {shorten(str(err), 200)}",
-        )
-        return Column(name, rows, (), (), settled=(broken,)), None
+        return broken_column(name, pair[0].rows + pair[1].rows, methods, err), None
+
+
+def broken_column(
+    name: str,
+    rows: int,  # of both sides
+    methods: tuple[str, ...] | None,
+    why: Exception,
+) -> Column:
+    """A column whose check broke."""
+    first = (methods or DEFAULTS["categories"])[0]
+    broken = Result(
+        code=METHODS[first].code,
+        title=METHODS[first].title,
+        subject=name,
+        status=Status.ERROR,
+        n=rows,
+        method=first,
+        advice=f"The check broke: {type(why).__name__}: {shorten(str(why), 200)}",
+    )
+    return Column(name, rows, (), (), settled=(broken,))

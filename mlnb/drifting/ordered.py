@@ -17,7 +17,8 @@ from ..data.keys import TOP, from_keys, to_keys
 from .sides import sorted_values
 
 # %% auto #0
-__all__ = ['EXACT', 'Compared']
+__all__ = ['EXACT', 'Compared', 'Places', 'rank_places', 'between_edges', 'between_ranks', 'needed_shares', 'quartiles_of',
+           'distinct_edges', 'edge_keys', 'largest_apart', 'count_below', 'compare_sorted']
 
 # %% ../../nbs/20_drifting/04d_ordered.ipynb #2f8c71b2
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ class Compared:
         default=None, repr=False
     )  # both sides, where they were sorted
 
-# %% ../../nbs/20_drifting/04d_ordered.ipynb #e038bb78
+# %% ../../nbs/20_drifting/04d_ordered.ipynb #ee56fc69
 @dataclass(frozen=True)
-class _Places:
+class Places:
     """Which order statistics the quantiles of n values need."""
 
     low: np.ndarray
@@ -54,39 +55,50 @@ class _Places:
     part: np.ndarray
 
 
-def _places(n: int, shares: np.ndarray) -> _Places:
+def rank_places(n: int, shares: np.ndarray) -> Places:
+    """The order statistics of n values that quantiles lie between."""
     at = (n - 1) * shares
     low = np.minimum(np.floor(at).astype(np.int64), n - 1)
-    return _Places(low, np.minimum(low + 1, n - 1), at - low)
+    return Places(low, np.minimum(low + 1, n - 1), at - low)
 
 
-def _between(low: np.ndarray, high: np.ndarray, part: np.ndarray) -> np.ndarray:
+def between_edges(below: np.ndarray, n: int) -> np.ndarray:
+    """How many of n values lie between edges, from how many lie below each."""
+    return np.diff(np.concatenate([[0], below, [n]]))
+
+
+def between_ranks(low: np.ndarray, high: np.ndarray, part: np.ndarray) -> np.ndarray:
     """Quantiles between order statistics, as NumPy rounds them."""
     if low.dtype == np.float32:
         low, high = low.astype(np.float64), high.astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
         step = high - low
+        if step.dtype.kind == "i" and (step < 0).any():  # int64 wraps round between far ends
+            low, high = low.astype(np.float64), high.astype(np.float64)
+            step = high - low
         return np.where(part >= 0.5, high - step * (1 - part), low + step * part).astype(np.float64)
 
 
 @lru_cache(maxsize=64)
-def _shares(bins: int) -> np.ndarray:
+def needed_shares(bins: int) -> np.ndarray:
     """The quantiles that a comparison needs: quartiles, then edges."""
     shares = np.concatenate([[0.25, 0.5, 0.75], np.arange(1, bins) / bins])
     shares.flags.writeable = False  # the same array is given out again
     return shares
 
 
-def _three(quantiles: np.ndarray) -> tuple[float, float, float]:
+def quartiles_of(quantiles: np.ndarray) -> tuple[float, float, float]:
+    """The first three of the needed quantiles."""
     return float(quantiles[0]), float(quantiles[1]), float(quantiles[2])
 
 
-def _distinct(edges: np.ndarray) -> np.ndarray:
+def distinct_edges(edges: np.ndarray) -> np.ndarray:
+    """Each finite edge once, in order."""
     edges = np.unique(edges)
     return edges[np.isfinite(edges)]
 
-# %% ../../nbs/20_drifting/04d_ordered.ipynb #684b8ca9
-def _thresholds(edges: np.ndarray, kind: str) -> list[int]:
+# %% ../../nbs/20_drifting/04d_ordered.ipynb #4570491f
+def edge_keys(edges: np.ndarray, kind: str) -> list[int]:
     """First key whose value is not below each edge; past the last key, 2⁶⁴."""
     if kind == "float64":
         return to_keys(edges, kind).tolist()
@@ -107,7 +119,7 @@ def _first_integer(edge: float, low: int, high: int) -> int:
         low, high = (low, middle) if float(middle) >= edge else (middle + 1, high)
     return low
 
-# %% ../../nbs/20_drifting/04d_ordered.ipynb #9cb78024
+# %% ../../nbs/20_drifting/04d_ordered.ipynb #2fac5b96
 EXACT = 1 << 62  # up to which n·m whole numbers of 64 bits do
 
 
@@ -122,7 +134,7 @@ def _merged(xs: np.ndarray, ys: np.ndarray, n: int, m: int, i: int, j: int, inte
     ends = np.append(np.flatnonzero(both[1:] != both[:-1]), both.size - 1)
     of_x = np.cumsum(order < xs.size)[ends]
     left, right = of_x + i, ends + 1 - of_x + j
-    best, apart = _largest(left, right, n, m)
+    best, apart = largest_apart(left, right, n, m)
     if not integral:
         return best, math.nan
     points = both[ends]
@@ -138,7 +150,7 @@ def _merged(xs: np.ndarray, ys: np.ndarray, n: int, m: int, i: int, j: int, inte
         return best, float(np.dot(apart, widths))
 
 
-def _largest(i: np.ndarray, j: np.ndarray, n: int, m: int) -> tuple[int, np.ndarray]:
+def largest_apart(i: np.ndarray, j: np.ndarray, n: int, m: int) -> tuple[int, np.ndarray]:
     """Largest |i·m − j·n| exactly, and all |i/n − j/m| as floats."""
     if n * m < EXACT:
         apart = np.abs(i * m - j * n)
@@ -174,7 +186,7 @@ def _distances(xs: np.ndarray, ys: np.ndarray, kind: str, integral: bool, fast: 
         reach = max(reach, int(found))
     return reach, (math.inf if start or end else total) if integral else math.nan
 
-# %% ../../nbs/20_drifting/04d_ordered.ipynb #2a02161b
+# %% ../../nbs/20_drifting/04d_ordered.ipynb #0370ddce
 def _mean(values: np.ndarray) -> float:
     if not values.size:
         return math.nan
@@ -183,14 +195,14 @@ def _mean(values: np.ndarray) -> float:
         return plain if math.isfinite(plain) else float(np.sum(values / values.size, dtype=np.float64))
 
 
-def _below(values: np.ndarray, edges: np.ndarray, kind: str) -> np.ndarray:
+def count_below(values: np.ndarray, edges: np.ndarray, kind: str) -> np.ndarray:
     """How many sorted values lie below each edge."""
     if values.dtype.kind == "f":
-        return np.searchsorted(values, from_keys(np.array(_thresholds(edges, kind), np.uint64), kind))
+        return np.searchsorted(values, from_keys(np.array(edge_keys(edges, kind), np.uint64), kind))
     return np.searchsorted(values, edges)
 
 
-def _by_sort(r: Any, c: Any, kind: str, same: bool, bins: int, integral: bool, fast: bool) -> Compared:
+def compare_sorted(r: Any, c: Any, kind: str, same: bool, bins: int, integral: bool, fast: bool) -> Compared:
     """The comparison of two sorted samples."""
     xs = sorted_values(r, kind)
     ys = xs if same else sorted_values(c, kind)
@@ -213,16 +225,16 @@ def _of_sorted(
         reach, distance = (0, 0.0 if integral else math.nan) if same else _distances(xs, ys, kind, integral, fast)
     quantiles = np.full(bins + 2, np.nan)
     if n:
-        at = _places(n, _shares(bins))
-        quantiles = _between(xs[at.low], xs[at.high], at.part)
-    edges = _distinct(quantiles[3:])
+        at = rank_places(n, needed_shares(bins))
+        quantiles = between_ranks(xs[at.low], xs[at.high], at.part)
+    edges = distinct_edges(quantiles[3:])
     median = math.nan
     if m:
-        at = _places(m, np.array([0.5]))
-        median = float(_between(ys[at.low], ys[at.high], at.part)[0])
-    cut = np.array([np.diff(_below(side, edges, kind), prepend=0, append=side.size) for side in (xs, ys)])
+        at = rank_places(m, np.array([0.5]))
+        median = float(between_ranks(ys[at.low], ys[at.high], at.part)[0])
+    cut = np.array([between_edges(count_below(side, edges, kind), side.size) for side in (xs, ys)])
     means = (_mean(xs), _mean(ys)) if integral else (math.nan, math.nan)
-    quartiles = _three(quantiles)
+    quartiles = quartiles_of(quantiles)
     ks = reach / (n * m) if n and m else math.nan
     path = "identical" if same else "sort"
     medians = quartiles[1], median

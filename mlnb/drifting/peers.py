@@ -18,7 +18,7 @@ from .pvalues import hypergeometric_pvalue
 from .stats import Labels, Numbers, Sample
 
 # %% auto #0
-__all__ = ['BOTH', 'NUMBERS', 'CATEGORIES', 'EVIDENTLY', 'MANY', 'SHUFFLES', 'Peer', 'Score', 'evidently', 'evidently_default']
+__all__ = ['BOTH', 'NUMBERS', 'CATEGORIES', 'EVIDENTLY', 'MANY', 'SHUFFLES', 'Peer', 'Score', 'evidently']
 
 # %% ../../nbs/20_drifting/01e_peers.ipynb #9bde562b
 @dataclass(frozen=True)
@@ -370,19 +370,3 @@ def evidently(
     value, limit = _FUNCTIONS[name](*clean), peer.threshold if threshold is None else threshold
     past = value < limit if peer.below else value > limit
     return Score(value, past or (peer.inclusive and value == limit), limit)
-
-# %% ../../nbs/20_drifting/01e_peers.ipynb #29bd7884
-def evidently_default(
-    reference: Any,  # one-dimensional sample
-    current: Any,  # the sample that is compared with it
-) -> str:  # a name of EVIDENTLY
-    """The method that Evidently takes where none is chosen."""
-    r = _cleaned(stats.prepare(reference, "reference"), "reference")
-    c = _cleaned(stats.prepare(current, "current"), "current")
-    if isinstance(r, Numbers) and isinstance(c, Numbers):
-        distinct = np.unique(np.concatenate([r.values, c.values])).size
-        if distinct > 5:
-            return "ks" if r.rows <= 1000 else "wasserstein"
-    else:
-        distinct = _tables(r, c)[0].size
-    return "js" if r.rows > 1000 else "chisquare" if distinct > 2 else "z"

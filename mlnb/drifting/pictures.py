@@ -18,7 +18,7 @@ from .stats import Labels, Numbers, Sample, as_labels, as_numbers
 # %% auto #0
 __all__ = ['MAX_BINS', 'MAX_LABELS', 'picture', 'picture_of_counts']
 
-# %% ../../nbs/20_drifting/01b_pictures.ipynb #703f2cbf
+# %% ../../nbs/20_drifting/01b_pictures.ipynb #541ee517
 MAX_BINS, MAX_LABELS = 20, 8
 
 
@@ -28,10 +28,10 @@ def picture(
 ) -> dict[str, Any]:  # shares of both and a label per bin: the data of a `histogram_pair`
     """Count two samples in at most 20 bins that show their shape."""
     if isinstance(reference, Labels) or isinstance(current, Labels):
-        labels, counts = _of_labels(as_labels(reference), as_labels(current))
+        labels, counts, more = _of_labels(as_labels(reference), as_labels(current))
     else:
-        labels, counts = _of_numbers(as_numbers(reference), as_numbers(current))
-    return _shares(labels, counts, (reference.missing, current.missing))
+        (labels, counts), more = _of_numbers(as_numbers(reference), as_numbers(current)), {}
+    return _shares(labels, counts, (reference.missing, current.missing)) | more
 
 
 def _shares(labels: list[str], counts: np.ndarray, missing: tuple[int, int]) -> dict[str, Any]:
@@ -41,17 +41,19 @@ def _shares(labels: list[str], counts: np.ndarray, missing: tuple[int, int]) -> 
     shares = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).round(4).tolist()
     return {"reference": shares[0], "current": shares[1], "labels": labels}
 
-# %% ../../nbs/20_drifting/01b_pictures.ipynb #17281f65
-def _of_labels(reference: Labels, current: Labels) -> tuple[list[str], np.ndarray]:
-    """The commonest labels, and the others together."""
+# %% ../../nbs/20_drifting/01b_pictures.ipynb #dbca509d
+def _of_labels(reference: Labels, current: Labels) -> tuple[list[str], np.ndarray, dict[str, int]]:
+    """The commonest labels, and the others together; and which bar is that of the others."""
     pooled = {k: reference.counts.get(k, 0) + current.counts.get(k, 0) for k in (reference.counts | current.counts)}
     top = sorted(pooled, key=lambda label: (-pooled[label], str(label)))[:MAX_LABELS]
     counts = np.array([[side.counts.get(label, 0) for label in top] for side in (reference, current)])
     labels = [shorten(str(label), 40) for label in top]
-    if len(pooled) > len(top):
-        rest = [[sum(side.counts.values())] for side in (reference, current)] - counts.sum(axis=1, keepdims=True)
-        labels, counts = [*labels, "other"], np.hstack([counts, rest])
-    return labels, counts
+    many = len(pooled) - len(top)
+    if not many:
+        return labels, counts, {}
+    rest = [[sum(side.counts.values())] for side in (reference, current)] - counts.sum(axis=1, keepdims=True)
+    name = f"other ({many:,} label{'s' * (many != 1)})"
+    return [*labels, name], np.hstack([counts, rest]), {"pooled": len(labels)}
 
 # %% ../../nbs/20_drifting/01b_pictures.ipynb #528c1779
 def _of_numbers(reference: Numbers, current: Numbers) -> tuple[list[str], np.ndarray]:

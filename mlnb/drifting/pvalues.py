@@ -222,7 +222,7 @@ def ks_pvalue(
     share = _share_outside_square(n, reach // n) if n == m else _share_outside(n, m, reach)
     return min(1.0, share)
 
-# %% ../../nbs/20_drifting/00_pvalues.ipynb #94f346d0
+# %% ../../nbs/20_drifting/00_pvalues.ipynb #aff1bec5
 MIN_EXPECTED = 5.0
 
 
@@ -248,28 +248,29 @@ def category_pvalue(
     order = np.argsort(-(reference + current), kind="stable")  # neighbours are pooled: like with like
     reference, current = reference[order], current[order]
     pooled = reference + current
-    sizes = np.array([reference.sum(), current.sum()], dtype=float)
-    if sizes.min() == 0 or np.count_nonzero(pooled) < 2:
+    n, m, levels = float(reference.sum()), float(current.sum()), int(np.count_nonzero(pooled))
+    if not n or not m or levels < 2:
         return 1.0, "nothing to compare"
-    groups = _groups(pooled * sizes.min() / sizes.sum())
+    groups = _groups(pooled * min(n, m) / (n + m))
     table = np.array([np.bincount(groups, side) for side in (reference, current)])
     k = table.shape[1]
     if k < 2:
         rest = int(pooled.sum() - pooled[0])
-        p = hypergeometric_pvalue(int(current.sum() - current[0]), rest, int(sizes[0]), int(sizes[1]), two_sided=True)
+        p = hypergeometric_pvalue(int(current.sum() - current[0]), rest, int(n), int(m), two_sided=True)
         return p, "Fisher's exact test of the commonest level against the rest"
     statistic, freedom = chi_square_of(table)
-    how = "chi-square" if k == np.count_nonzero(pooled) else f"chi-square of {k} groups, rare levels pooled"
+    how = "chi-square" if k == levels else f"chi-square of {k} groups, rare levels pooled"
     return chi_square_pvalue(statistic, freedom), how
 
-# %% ../../nbs/20_drifting/00_pvalues.ipynb #ccade23d
+# %% ../../nbs/20_drifting/00_pvalues.ipynb #5ca06c16
 def chi_square_of(
     table: np.ndarray,  # counts, 2 × k
 ) -> tuple[float, int]:  # statistic, degrees of freedom
     """Pearson's chi-square of a table of counts, without correction; levels that occur nowhere do not count."""
-    table = table[:, table.sum(axis=0) > 0].astype(float)
-    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True) / table.sum()
-    return float(((table - expected) ** 2 / expected).sum()), max(table.shape[1] - 1, 0)
+    levels = table.sum(axis=0, dtype=float)
+    table, levels = table[:, levels > 0].astype(float), levels[levels > 0]
+    expected = table.sum(axis=1, keepdims=True) * levels / levels.sum()
+    return float(((table - expected) ** 2 / expected).sum()), max(levels.size - 1, 0)
 
 
 def chi_square_pvalue(statistic: float, freedom: int) -> float:
@@ -278,7 +279,7 @@ def chi_square_pvalue(statistic: float, freedom: int) -> float:
 
     return float(chdtrc(freedom, statistic)) if freedom else 1.0
 
-# %% ../../nbs/20_drifting/00_pvalues.ipynb #7edec64d
+# %% ../../nbs/20_drifting/00_pvalues.ipynb #fcba6a89
 def hypergeometric_pvalue(
     k: int,  # how many of the marked rows are in the current sample
     marked: int,  # marked rows in both samples
@@ -288,11 +289,22 @@ def hypergeometric_pvalue(
     two_sided: bool = False,  # also count what is as unlikely on the other side
 ) -> float:
     """How often `k` or more of the marked rows fall into the current sample by chance (Fisher's exact test)."""
-    i = np.arange(max(0, marked - n), min(marked, m) + 1)
-    logs = _log_paths(i, marked - i) + _log_paths(m - i, n - marked + i) - _log_paths(m, n)
-    chances = np.exp(logs)
-    extreme = chances <= chances[k - i[0]] * (1.0 + 1e-7) if two_sided else i >= k
-    return min(1.0, float(chances[extreme].sum()))
+    least, most = max(0, marked - n), min(marked, m)
+    first = least if two_sided else max(k, least)
+    expected, far = marked * m / max(n + m, 1), math.sqrt(746.0 / 2.0 * marked)
+    near = np.arange(max(first, math.floor(expected - far)), min(most, math.ceil(expected + far)) + 1)
+    logs = _log_choices(marked, near) + _log_choices(n + m - marked, m - near) - _log_choices(n + m, m)
+    chances = np.zeros(max(most + 1 - first, 0))
+    chances[near - first] = np.exp(logs)
+    extreme = chances[chances <= chances[k - first] * (1.0 + 1e-7)] if two_sided else chances
+    return min(1.0, float(extreme.sum()))
+
+
+def _log_choices(whole: int, part: int | np.ndarray) -> np.ndarray:
+    """Logarithm of the number of ways to choose a part of a whole."""
+    from scipy.special import gammaln
+
+    return gammaln(whole + 1.0) - gammaln(part + 1.0) - gammaln(whole - part + 1.0)
 
 # %% ../../nbs/20_drifting/00_pvalues.ipynb #58a9c134
 def new_levels_pvalue(

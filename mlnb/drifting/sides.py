@@ -18,8 +18,8 @@ from ..data.grid import Counts, Grid, make_grid, sample_rows
 from ..data.keys import from_keys, key_kind, missing_of, nanoseconds, to_keys
 
 # %% auto #0
-__all__ = ['KEPT', 'BLOCK', 'SMALL_BYTES', 'MANY', 'Side', 'Tally', 'readable', 'ArraySide', 'numbered', 'as_counts', 'ChunkSide',
-           'quick_sort', 'opened', 'tallied', 'sorted_values']
+__all__ = ['KEPT', 'BLOCK', 'SMALL_BYTES', 'MANY', 'Side', 'Tally', 'readable', 'TalliedSide', 'ArraySide', 'numbered',
+           'as_counts', 'ChunkSide', 'quick_sort', 'opened', 'tallied', 'sorted_values']
 
 # %% ../../nbs/20_drifting/04c_sides.ipynb #0ab352a3
 @runtime_checkable
@@ -77,7 +77,7 @@ class Tally:
         self.sums = self.sums[:-1] if self.sums is not None else None
         return self
 
-# %% ../../nbs/20_drifting/04c_sides.ipynb #c25c5105
+# %% ../../nbs/20_drifting/04c_sides.ipynb #87b2dd56
 KEPT, BLOCK = 1 << 25, 1 << 20  # rows
 
 
@@ -101,7 +101,23 @@ def readable(
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("=")), False
 
 
-class ArraySide:
+class TalliedSide:
+    """A column that compiled loops count; how they go through it is told by `tally`, and by `blocks` or `slices`."""
+
+    def tally(self, grid: Grid, *, sums: bool = True, ties: bool = False) -> Tally:
+        """Pass 1."""
+        raise NotImplementedError
+
+    def count(self, grid: Grid) -> Counts:
+        """Counts of all values."""
+        return as_counts(self.tally(grid))
+
+    def gather(self, grid: Grid, wanted: np.ndarray) -> np.ndarray:
+        """All values in the wanted bins, sorted."""
+        return from_keys(opened(self, grid, np.flatnonzero(wanted), None)[0], grid.kind)
+
+# %% ../../nbs/20_drifting/04c_sides.ipynb #d71ed387
+class ArraySide(TalliedSide):
     """A column in memory."""
 
     def __init__(
@@ -171,14 +187,6 @@ class ArraySide:
         """Forget the bin numbers."""
         self._numbers = None
 
-    def count(self, grid: Grid) -> Counts:
-        """Counts of all values."""
-        return as_counts(self.tally(grid))
-
-    def gather(self, grid: Grid, wanted: np.ndarray) -> np.ndarray:
-        """All values in the wanted bins, sorted."""
-        return from_keys(opened(self, grid, np.flatnonzero(wanted), None)[0], grid.kind)
-
 # %% ../../nbs/20_drifting/04c_sides.ipynb #9a0ed7ff
 def numbered(grid: Grid, values: np.ndarray, mask: np.ndarray | None, nat: bool) -> tuple[np.ndarray, np.ndarray]:
     """A block of values with their bin numbers."""
@@ -192,11 +200,11 @@ def as_counts(tally: Tally) -> Counts:
     sums = tally.sums if tally.sums is not None else np.zeros_like(tally.counts, dtype=np.uint64)
     return Counts(tally.counts, sums, tally.missing)
 
-# %% ../../nbs/20_drifting/04c_sides.ipynb #bbafd4ed
+# %% ../../nbs/20_drifting/04c_sides.ipynb #1afcc46b
 SMALL_BYTES = 1 << 26
 
 
-class ChunkSide:
+class ChunkSide(TalliedSide):
     """A column that comes in pieces."""
 
     def __init__(
@@ -279,14 +287,6 @@ class ChunkSide:
     def release(self) -> None:
         """Forget what was kept."""
         self._whole = None
-
-    def count(self, grid: Grid) -> Counts:
-        """Counts of all values."""
-        return as_counts(self.tally(grid))
-
-    def gather(self, grid: Grid, wanted: np.ndarray) -> np.ndarray:
-        """All values in the wanted bins, sorted."""
-        return from_keys(opened(self, grid, np.flatnonzero(wanted), None)[0], grid.kind)
 
 # %% ../../nbs/20_drifting/04c_sides.ipynb #023c4e29
 MANY = 1 << 12  # values in one bin from which all are sorted at once

@@ -101,7 +101,7 @@ def _given_folder(out: str | Path | None) -> Path | None:
         raise ArgumentError(f"out={str(out)[:200]!r} is not a folder", "Name a folder; the notebook is put into it")
     return Path(folder)
 
-# %% ../../nbs/51_pipelines/07_run.ipynb #6cd68bba
+# %% ../../nbs/51_pipelines/07_run.ipynb #1d41c9fc
 def _keep_notebook(attempt: Attempt, whole: bool) -> Path | None:
     if not attempt.partial.exists():
         return None
@@ -124,7 +124,7 @@ PARTING = b"Assertion failed: pfd.revents & POLLIN"  # what ZeroMQ may say when 
 
 
 def _clear(attempt: Attempt) -> None:
-    """Remove the working files; keep the log if it says something."""
+    """Remove the working files; keep the log as `step.log` if the process said something outside of its cells."""
     for name in ("job.json", "result.json", "notebook.partial.ipynb"):
         attempt.working(name).unlink(missing_ok=True)
     log = attempt.working("log")
@@ -240,7 +240,7 @@ def _record(
         shutil.rmtree(attempt.sockets, ignore_errors=True)
     return _conclude(attempt, end, time.monotonic() - began)
 
-# %% ../../nbs/51_pipelines/07_run.ipynb #b77728b0
+# %% ../../nbs/51_pipelines/07_run.ipynb #ab6f7896
 def run(
     template: str | Path,
     *,
@@ -266,7 +266,8 @@ def run(
     timeout
         Seconds until the step is ended. Default: `[run] timeout` of the settings.
     out
-        Folder for the executed notebook and the report. Default: a new one in the workspace's runs.
+        Folder for the executed notebook and the report, and for `step.log` where the step's process said something
+        outside of its cells (a library's complaint, a crash). Default: a new one in the workspace's runs.
     name
         Name of the run. Default: the template's.
     workspace

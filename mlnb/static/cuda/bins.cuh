@@ -86,45 +86,23 @@ MLNB_BOTH u64 next_place(u64* cursor) {
 }
 
 // ------------------------------------------------------------------------------------------------------------- bits
-MLNB_BOTH u64 bits_of(double x) {
 #if defined(__CUDA_ARCH__)
-    return static_cast<u64>(__double_as_longlong(x));
+MLNB_BOTH u64 bits_of(double x) { return static_cast<u64>(__double_as_longlong(x)); }
+MLNB_BOTH u32 bits_of(float x) { return __float_as_uint(x); }
+MLNB_BOTH double double_of(u64 bits) { return __longlong_as_double(static_cast<i64>(bits)); }
+MLNB_BOTH float float_of(u32 bits) { return __uint_as_float(bits); }
 #else
-    u64 bits;
-    __builtin_memcpy(&bits, &x, 8);
-    return bits;
-#endif
+template <class To, class From>
+MLNB_BOTH To same_bits(From x) {
+    To y;
+    __builtin_memcpy(&y, &x, sizeof(To));
+    return y;
 }
-
-MLNB_BOTH u32 bits_of(float x) {
-#if defined(__CUDA_ARCH__)
-    return __float_as_uint(x);
-#else
-    u32 bits;
-    __builtin_memcpy(&bits, &x, 4);
-    return bits;
+MLNB_BOTH u64 bits_of(double x) { return same_bits<u64>(x); }
+MLNB_BOTH u32 bits_of(float x) { return same_bits<u32>(x); }
+MLNB_BOTH double double_of(u64 bits) { return same_bits<double>(bits); }
+MLNB_BOTH float float_of(u32 bits) { return same_bits<float>(bits); }
 #endif
-}
-
-MLNB_BOTH double double_of(u64 bits) {
-#if defined(__CUDA_ARCH__)
-    return __longlong_as_double(static_cast<i64>(bits));
-#else
-    double x;
-    __builtin_memcpy(&x, &bits, 8);
-    return x;
-#endif
-}
-
-MLNB_BOTH float float_of(u32 bits) {
-#if defined(__CUDA_ARCH__)
-    return __uint_as_float(bits);
-#else
-    float x;
-    __builtin_memcpy(&x, &bits, 4);
-    return x;
-#endif
-}
 
 MLNB_BOTH i64 bit_length(u64 x) {
 #if defined(__CUDA_ARCH__)
