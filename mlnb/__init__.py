@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mlnb.pipelines.run import run as run
     from mlnb.pipelines.step import hand_over as hand_over
     from mlnb.pipelines.template import check_parameters as check_parameters
+    from mlnb.refactoring.lint import lint as lint
+    from mlnb.refactoring.refactor import refactor as refactor
     from mlnb.tracking.records import runs as runs
     from mlnb.tracking.run import log as log, track as track
     from mlnb.tracking.setup import doctor as doctor, init as init, state as state

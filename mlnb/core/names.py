@@ -13,7 +13,7 @@ from .errors import ArgumentError, nearest
 # %% auto #0
 __all__ = ['HOME', 'find']
 
-# %% ../../nbs/00_core/10_names.ipynb #f75aef9c
+# %% ../../nbs/00_core/10_names.ipynb #76bb3afb
 HOME = {
     "audit": "mlnb.governance.audit",
     "calibrate": "mlnb.drifting.calibration",
@@ -29,9 +29,11 @@ HOME = {
     "export": "mlnb.ui.export",
     "hand_over": "mlnb.pipelines.step",
     "init": "mlnb.tracking.setup",
+    "lint": "mlnb.refactoring.lint",
     "log": "mlnb.tracking.run",
     "profile": "mlnb.drifting.profiling",
     "publish": "mlnb.ui.publish",
+    "refactor": "mlnb.refactoring.refactor",
     "run": "mlnb.pipelines.run",
     "runs": "mlnb.tracking.records",
     "state": "mlnb.tracking.setup",

@@ -1,0 +1,1 @@
+"""What the conversion of notebooks is worth, measured on a set of notebooks."""
