@@ -477,3 +477,9 @@ def test_any_text_in_a_list_is_text(place, text):
     path = place.root / "checklists" / "release.toml"
     path.write_text(LIST.replace("Has legal agreed?", written))
     assert read_checklist(path).items[0].title == " ".join(shown.split())
+
+
+def test_a_list_that_is_asked_by_name_only(place):
+    """The list for notebooks is found by its name, and is not asked of every model."""
+    found = find_checklist("notebook", place)
+    assert found.name == "notebook" and found.items and "notebook" not in checklists(place)

@@ -41,15 +41,17 @@ def seen_bound(held: Notebook) -> dict[int, frozenset[str]]:
     space: dict[str, object] = {}
     found = {}
     for statement in held.statements:
+        before = dict(space)
         exec(compile(statement.text, "statement", "exec"), space)
-        found[statement.place] = frozenset(flow_of(statement.node).leaves & {*space})
+        leaves = flow_of(statement.node).leaves & {*space}
+        found[statement.place] = frozenset(n for n in leaves if n not in before or before[n] is not space[n])
     return found
 
 
-def package_of(folder: Path, name: str, cells: list[str], starts: list[int] | None = None, knobs: bool = True):
+def package_of(folder: Path, name: str, cells: list[str], starts: list[int] | None = None, knobs: bool = True, **facts):
     """The package of a notebook that was not run, cut where it is said."""
     held = notebook(*cells)
-    pieces = take_apart(names_of(held, Facts(shown={}, bound=seen_bound(held))))
+    pieces = take_apart(names_of(held, Facts(shown={}, bound=seen_bound(held), **facts)))
     lifted = ()
     if knobs:
         pieces, lifted = lift(pieces)
@@ -128,7 +130,7 @@ FIRST = ["a = 3", "b = [1, 2]", "c = {'k': 1}", "d = b", "e = c", "def grow(n):\
          "def count():\n    global a\n    a = a + 1\n    return a"]  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.lists(STATEMENTS, min_size=3, max_size=14), places=st.lists(st.integers(1, 22), max_size=7))
 def test_a_cut_changes_nothing(fresh, body, places):
     """Any program of such statements, cut anywhere, leaves what it left, and shares what it shared."""
@@ -166,6 +168,22 @@ def test_a_setting_turns_what_its_literal_turned(fresh):
     run = importlib.import_module(f"{package}.pipeline").run
     assert run()["x"] == 1.0 and run(settings=made(rate=2.0))["x"] == 4.0
     assert run(settings=made(alpha=7))["m"].alpha == 7 and len(steps) >= 1
+
+
+def test_libraries_get_their_options_back(fresh):
+    """What a notebook sets in a library is set while it runs, and a second run starts as the first did."""
+    import pandas as pd
+
+    folder, name = fresh
+    before = pd.get_option("display.max_rows")
+    cells = ["import pandas as pd", "was = pd.get_option('display.max_rows')", "pd.set_option('display.max_rows', 7)"]
+    package = name()
+    package_of(
+        folder, package, [*cells, "now = pd.get_option('display.max_rows')"], options={"pandas.display.max_rows"}
+    )
+    pd.set_option("display.max_rows", before)  # the analysis ran the statements
+    run = importlib.import_module(f"{package}.pipeline").run
+    assert run() == run() == {"was": before, "now": 7} and pd.get_option("display.max_rows") == before
 
 
 def test_the_source_is_clean(fresh, tmp_path):

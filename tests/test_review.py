@@ -136,7 +136,7 @@ class TestSigning:
         assert state.result.value == 0.9 and state.computed.evidence["run"] == run.id
 
     def test_an_override_holds_for_one_failure(self, lived):
-        own_list(lived, item(1, "watched", 'results = ["MLN-D000"]'))
+        own_list(lived, item(1, "watched", 'results = ["MLN-D002"]'))
         record, first = snapshot().record(), review("release")
         assert first.exit_status == 1 and first.state("watched").result.evidence["run"] == record.monitors[0].id
         override = {"answer": "override", "note": "July is known", **ADA}
@@ -145,7 +145,7 @@ class TestSigning:
         assert second.exit_status == 0 and second.state("watched").status is Status.WARN
         assert second.report.summary == "1 of 1 done: 1 with a warning"
         assert "Overridden by Ada Möller (owner): July is known (computed: fail)" in second.report.to_text()
-        bad = Result(code="MLN-D000", title="Share", status="fail", value=0.99)
+        bad = Result(code="MLN-D002", title="Share", status="fail", value=0.99)
         with track("August", kind="monitor") as run:
             run.log(Report(kind="monitor", title="x", results=(bad,), meta={"model_run": record.run.id}))
         third = review("release")
@@ -202,7 +202,7 @@ class TestEvidence:
         [
             ('results = ["MLN-M002"]', "pass", 0),
             ('results = ["MLN-E003"]', "warn", 0),
-            ('results = ["MLN-D000"]', "fail", 1),
+            ('results = ["MLN-D002"]', "fail", 1),
             ("sign = true", "todo", 4),
             ('results = ["MLN-E999"]', "todo", 4),
             ('check = "TEAM-NONE"', "error", 3),
@@ -214,9 +214,9 @@ class TestEvidence:
         assert (found.items[0].status, found.exit_status) == (status, exit_status)
 
     def test_the_worst_of_several_stored_results(self, lived):
-        found = self.about(lived, 'results = ["MLN-E003", "MLN-D000", "MLN-M001"]').items[0]
-        assert found.status is Status.FAIL and found.computed.code == "MLN-D000"
-        assert {one["code"] for one in found.computed.evidence["results"]} >= {"MLN-D000", "MLN-M001"}
+        found = self.about(lived, 'results = ["MLN-E003", "MLN-D002", "MLN-M001"]').items[0]
+        assert found.status is Status.FAIL and found.computed.code == "MLN-D002"
+        assert {one["code"] for one in found.computed.evidence["results"]} >= {"MLN-D002", "MLN-M001"}
 
     @pytest.mark.parametrize(
         ("raised", "told"),

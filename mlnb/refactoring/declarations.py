@@ -17,9 +17,9 @@ from .notebook import Notebook, Statement
 
 # %% auto #0
 __all__ = ['Facts', 'Import', 'Binding', 'package_names', 'telling', 'free_name', 'is_import', 'definition_of', 'imported',
-           'Names', 'names_of']
+           'Names', 'names_of', 'require_known']
 
-# %% ../../nbs/52_refactoring/22_declarations.ipynb #18f1e753
+# %% ../../nbs/52_refactoring/22_declarations.ipynb #5b409b0f
 @dataclass(frozen=True)
 class Facts:
     """What a run of the notebook told, by the place of the statement."""
@@ -33,6 +33,7 @@ class Facts:
     star: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # names that a star import brought
     bound: Mapping[int, frozenset[str]] | None = None  # names that were bound, of those that may be
     constants: frozenset[str] = frozenset()  # names that are values in the end, imported ones too
+    options: frozenset[str] = frozenset()  # options of libraries that it sets, such as pandas.display.max_rows
     changed: Mapping[int, frozenset[str]] | None = None  # names whose object was changed in place
     raised: Mapping[int, str] = field(default_factory=dict)  # exceptions that a cell is meant to raise
 
@@ -285,7 +286,7 @@ def _renamed(text: str, name: str, new: str) -> str:
     head = text.split(" as ")[0]
     return f"{head} as {new}"
 
-# %% ../../nbs/52_refactoring/22_declarations.ipynb #8ac03b8d
+# %% ../../nbs/52_refactoring/22_declarations.ipynb #61a345bd
 _ESCAPES = {
     "exec": "it runs code that nobody can follow",
     "eval": "it runs code that nobody can follow",
@@ -294,6 +295,12 @@ _ESCAPES = {
     "vars": "it reaches names that nobody can follow",
     "input": "it waits for a person, and a job has none",
 }
+
+
+def require_known(notebook: Notebook) -> None:
+    """Refuse, before anything runs, what makes names that cannot be followed."""
+    for statement in notebook.statements:
+        _require_known(statement, ("told by the run",))
 
 
 def _require_known(statement: Statement, star: Iterable[str]) -> None:

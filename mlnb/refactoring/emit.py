@@ -114,7 +114,7 @@ def _local_import(line: str, helpers: Iterable[str]) -> str:
             return f"from . import {module}" + (f" as {found[1]}" if found[1] else "")
     return line
 
-# %% ../../nbs/52_refactoring/29_emit.ipynb #f6e48406
+# %% ../../nbs/52_refactoring/29_emit.ipynb #f1d01efe
 _FUTURE = "from __future__ import annotations\n"
 
 
@@ -147,7 +147,9 @@ def modules(
         drawn = any("take_figures" in step.uses for step in steps)
         files["display.py"] = _display(drawn)
     files["settings.py"] = _settings(title, knobs)
-    files["pipeline.py"] = _pipeline(title, steps, _constants(pieces, beside))
+    options = pieces.names.facts.options
+    kept = _kept_options(options)
+    files["pipeline.py"] = _pipeline(title, steps, _constants(pieces, beside), kept, options)
     files["__main__.py"] = _template("__main__.py").replace("TITLE", _plain(title)).replace("PACKAGE", name)
     files |= {path: source for path, source in helpers.items()}
     return Source(name, files, tuple(step.name for step in steps))
@@ -194,7 +196,7 @@ def _settings(title: str, knobs: Sequence[Knob]) -> str:
         lines.append(f"    {knob.name}: {knob.type} = {knob.value}  # {beside}")
     return "\n".join([*lines, ""])
 
-# %% ../../nbs/52_refactoring/29_emit.ipynb #89af9f33
+# %% ../../nbs/52_refactoring/29_emit.ipynb #381d0f56
 def _constants(pieces: Pieces, helpers: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Values that the notebook imported, such as `pi`: name → what the package calls it, and its import line."""
     lines = {line.name: _local_import(line.text, helpers) for line in pieces.imports}
@@ -205,7 +207,36 @@ def _constants(pieces: Pieces, helpers: Iterable[str]) -> dict[str, tuple[str, s
     }
 
 
-def _pipeline(title: str, steps: Sequence[Step], constants: Mapping[str, tuple[str, str]]) -> str:
+_CONTEXTS = {
+    "warnings": ("warnings.catch_warnings()", "import warnings"),
+    "numpy": ("np.printoptions()", "import numpy as np"),
+    "matplotlib": ("plt.rc_context()", "import matplotlib.pyplot as plt"),
+    "sklearn": ("sklearn.config_context()", "import sklearn"),
+}
+
+
+_PANDAS = "pd.option_context(*(part for name in OPTIONS for part in (name, pd.get_option(name))))"
+
+
+def _kept_options(options: Iterable[str]) -> dict[str, str]:
+    """What gives the libraries their options back after a run: context → import line."""
+    found: dict[str, str] = {}
+    for option in sorted(options):
+        library = option.split(".")[0]
+        if library in _CONTEXTS:
+            found.setdefault(*_CONTEXTS[library])
+        elif library == "pandas":
+            found.setdefault(_PANDAS, "import pandas as pd")
+    return found
+
+
+def _pipeline(
+    title: str,
+    steps: Sequence[Step],
+    constants: Mapping[str, tuple[str, str]],
+    kept: Mapping[str, str],
+    options: Iterable[str],
+) -> str:
     """The module that runs everything."""
     where: dict[str, str] = {}
     body: list[str] = []
@@ -226,10 +257,16 @@ def _pipeline(title: str, steps: Sequence[Step], constants: Mapping[str, tuple[s
     lines = [f'"""Runs {_plain(title)} from beginning to end."""\n', _FUTURE]
     lines += ["from pathlib import Path", "from typing import Any", ""]
     merged = [f'"{name}": {called}' for name, (called, _) in constants.items()] + merged
-    lines += sorted({line for _, line in constants.values()}, key=_place)
+    lines += sorted({line for _, line in constants.values()} | {*kept.values()}, key=_place)
     lines += sorted(f"from .{module_of(step, steps)} import {step.name}" for step in steps)
     lines += ["from .settings import Settings", "", ""]
+    if _PANDAS in kept:
+        named = sorted(option.removeprefix("pandas.") for option in options if option.startswith("pandas."))
+        lines += [f"OPTIONS = ({', '.join(map(repr, named))},)  # that the notebook sets; they are given back", "", ""]
     lines.append('def run(data_dir: str | Path = ".", settings: Settings = Settings()) -> dict[str, Any]:')
     lines.append('    """Run all steps on the data in a folder; returns what the notebook ended with, by name."""')
     lines += ["    data_dir = Path(data_dir)"] if any(step.data for step in steps) else []
-    return "\n".join([*lines, *body, f"    return {{{', '.join(merged)}}}", ""])
+    body.append(f"    return {{{', '.join(merged)}}}")
+    if kept:
+        body = [f"    with {', '.join(kept)}:", *(f"    {line}" for line in body)]
+    return "\n".join([*lines, *body, ""])

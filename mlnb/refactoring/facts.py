@@ -13,7 +13,7 @@ from .trace import Described, Trace
 # %% auto #0
 __all__ = ['annotation', 'facts_of']
 
-# %% ../../nbs/52_refactoring/30_facts.ipynb #82e26b66
+# %% ../../nbs/52_refactoring/30_facts.ipynb #8b2727b7
 _PLAIN = re.compile(r"[\w.]+(\[[\w., \[\]|]+\])?")
 _UNTOLD = ("NoneType", "object", "module", "function", "builtin_function_or_method", "type", "method", "ellipsis")
 
@@ -50,6 +50,7 @@ def facts_of(
         opened={s.place: s.read for s in trace.statements if s.read},
         star={s.place: s.starred for s in trace.statements if s.starred},
         bound={s.place: frozenset(s.bound) for s in trace.statements},
+        options=frozenset(option for s in trace.statements for option in s.options),
         constants=frozenset(name for name, found in trace.bindings.items() if found.kind == "value"),
         changed={s.place: frozenset(s.changed) for s in trace.statements},
         raised={s.place: s.error for s in trace.statements if s.error},

@@ -138,7 +138,7 @@ def _is_silenced(code: str) -> bool:
     held = [t.string for t in tokenize.generate_tokens(StringIO(code).readline) if t.type not in beside]
     return held[-1:] == [";"]
 
-# %% ../../nbs/52_refactoring/02_notebook.ipynb #2cd62085
+# %% ../../nbs/52_refactoring/02_notebook.ipynb #f2432541
 MOST_CELLS, LARGEST = 20_000, 500 << 20  # bytes
 
 
@@ -151,10 +151,9 @@ def read_notebook(
         if path.stat().st_size > LARGEST:
             raise DataError(f"{path.name} has more than {LARGEST >> 20} MiB", "Clear its outputs, and save it")
         content = path.read_bytes()
-    except OSError as err:
-        raise FileError(
-            f"{path} cannot be read: {err.strerror or err}", "Give a notebook file", path=str(path)
-        ) from None
+    except (OSError, ValueError, RuntimeError) as err:  # also a null byte in the name, or an unknown user
+        why = f"{path} cannot be read: {getattr(err, 'strerror', None) or err}"
+        raise FileError(why, "Give a notebook file", path=str(path)) from None
     held = parse_notebook(path, content)
     code = [c for c in held["cells"] if c.get("cell_type") == "code"]
     if len(code) > MOST_CELLS:

@@ -277,7 +277,7 @@ def _taking(statement: Statement) -> Piece:
         statement.place, statement.cell, "take_figures()", uses=frozenset({"take_figures"}), figures=True, ends=True
     )
 
-# %% ../../nbs/52_refactoring/23_pieces.ipynb #c01f0968
+# %% ../../nbs/52_refactoring/23_pieces.ipynb #22015e58
 def _piece(names: Names, statement: Statement, values: Taken) -> Piece:
     """The piece of a step that a statement becomes."""
     node, flow = statement.node, names.flows[statement.place]
@@ -329,10 +329,13 @@ def _make_nonlocal(names: Names, statement: Statement, node: ast.Global, patch: 
 
 
 def _bound(names: Names, place: int, flow: Flow) -> tuple[frozenset[str], frozenset[str]]:
-    """Values that a statement binds surely, and perhaps; what a run saw bound was bound."""
+    """Values that a statement binds surely, and perhaps.
+
+    What a run saw bound was bound; but what was there before may be kept on another path, with other data.
+    """
     if names.facts.bound is None:
         return flow.binds, flow.may_bind
-    seen = names.facts.bound.get(place, frozenset())
+    seen = names.facts.bound.get(place, frozenset()) - ({*names.before[place]} - flow.scratch)
     return flow.binds | (flow.may_bind & seen), flow.may_bind - seen
 
 

@@ -64,7 +64,7 @@ def looks_only(command: str) -> bool:
     runs_code = bool(words) and words[0] == "python" and words[1:2] not in (["-V"], ["--version"])
     return harmless and not runs_code
 
-# %% ../../nbs/52_refactoring/01_plain.ipynb #0c3afcf7
+# %% ../../nbs/52_refactoring/01_plain.ipynb #1474a918
 def _refuse(what: str, why: str) -> RefusedError:
     return RefusedError(f"{what} cannot become part of a package: {why}")
 
@@ -104,7 +104,7 @@ def _line_magic(name: str, line: str, found: _Found) -> str:
         return ""
     why = {
         "run": "it runs another file in this notebook's names; import what it defines",
-        "store": "it reads what another session kept; load it from a file",
+        "store": "it reads what another kernel kept; load it from a file",
         "load_ext": f"nothing is known of the extension {line.strip()}; write its calls out",
         "cd": "it changes where every later path leads; write the paths out",
         "pylab": "it binds hundreds of names; import numpy and matplotlib.pyplot",

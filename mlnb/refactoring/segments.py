@@ -45,14 +45,14 @@ class Segment:
     kind: str
     heading: str = ""
 
-# %% ../../nbs/52_refactoring/25_segments.ipynb #d1e8bb27
+# %% ../../nbs/52_refactoring/25_segments.ipynb #b23103e9
 def live_values(
     pieces: Sequence[Piece],
 ) -> list[frozenset[str]]:  # one more than there are pieces
-    """The values that are read at or after each place before they are bound again."""
+    """The values that are read, or may be kept, at or after each place before they are bound again."""
     live: list[frozenset[str]] = [frozenset()]
     for piece in reversed(pieces):
-        live.append((live[-1] - piece.binds) | piece.reads)
+        live.append((live[-1] - piece.binds) | piece.reads | (piece.may_bind - piece.scratch))
     return live[::-1]
 
 
