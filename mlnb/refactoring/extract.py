@@ -16,10 +16,10 @@ from .rewrite import indented
 from .segments import Segment
 
 # %% auto #0
-__all__ = ['MOST_INPUTS', 'Value', 'Step', 'extract', 'type_at', 'source_of', 'arguments_of']
+__all__ = ['MOST_INPUTS', 'MOST_SETTINGS', 'Value', 'Step', 'extract', 'type_at', 'source_of', 'arguments_of']
 
-# %% ../../nbs/52_refactoring/28_extract.ipynb #6a3af5a9
-MOST_INPUTS = 6
+# %% ../../nbs/52_refactoring/28_extract.ipynb #8a09f969
+MOST_INPUTS, MOST_SETTINGS = 6, 2
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,9 @@ class Step:
     @property
     def whole(self) -> bool:
         """Whether it takes the settings as a whole, since it has too many inputs otherwise."""
-        return bool(self.settings) and len(self.inputs) + self.data + len(self.settings) > MOST_INPUTS
+        return len(self.settings) > MOST_SETTINGS or (
+            bool(self.settings) and len(self.inputs) + self.data + len(self.settings) > MOST_INPUTS
+        )
 
     @property
     def single(self) -> bool:

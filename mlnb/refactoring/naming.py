@@ -55,7 +55,7 @@ _STOP = frozenset(
 _POOR = frozenset(("cell", "step", "part", "section", "block", "chunk", "func", "function", "task", "stage", ""))
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
-# %% ../../nbs/52_refactoring/26_naming.ipynb #df61062d
+# %% ../../nbs/52_refactoring/26_naming.ipynb #ebff109b
 @dataclass(frozen=True)
 class Naming:
     """The names of a step."""
@@ -67,7 +67,7 @@ class Naming:
 
 def words_of(text: str, most: int = 4) -> list[str]:
     """The words of a text that say something, in lower case."""
-    found = re.findall(r"[A-Za-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text.replace("'", "")))
+    found = re.findall(r"[A-Za-z]+", text.replace("'", ""))
     kept = [w.lower() for w in found if w.lower() not in _STOP and (len(w) > 1)]
     return [w for w in kept if w.isascii()][:most]
 

@@ -277,7 +277,7 @@ def _taking(statement: Statement) -> Piece:
         statement.place, statement.cell, "take_figures()", uses=frozenset({"take_figures"}), figures=True, ends=True
     )
 
-# %% ../../nbs/52_refactoring/23_pieces.ipynb #22015e58
+# %% ../../nbs/52_refactoring/23_pieces.ipynb #6b5aa4b7
 def _piece(names: Names, statement: Statement, values: Taken) -> Piece:
     """The piece of a step that a statement becomes."""
     node, flow = statement.node, names.flows[statement.place]
@@ -297,7 +297,7 @@ def _piece(names: Names, statement: Statement, values: Taken) -> Piece:
     if shown:
         _show(statement, uses, {*names.values, *before})
     text = uses.patch.done()
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.decorator_list:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         text = signed(text, node.name)
         uses.uses |= {"Any"} if re.search(r"\bAny\b", text) else set()
     if statement.place in names.facts.raised:

@@ -29,13 +29,20 @@ from .prove import PLOT, Proof, Proved
 # %% auto #0
 __all__ = ['CODES', 'MOST_UNPROVED', 'report_of', 'package_name', 'refactor']
 
-# %% ../../nbs/52_refactoring/36_refactor.ipynb #5d2dd360
+# %% ../../nbs/52_refactoring/36_refactor.ipynb #3b464017
 CODES = {
     "binding": ("MLN-F001", "Values are those of the notebook"),
     "display": ("MLN-F002", "Displayed values are those of the notebook"),
     "figure": ("MLN-F003", "Figures show the same data"),
     "output": ("MLN-F004", "Printed text is that of the notebook"),
     "file": ("MLN-F005", "Files are those of the notebook"),
+}
+_NOTHING = {
+    "binding": "ends with no values",
+    "display": "displays nothing",
+    "figure": "draws nothing",
+    "output": "prints nothing",
+    "file": "writes no files",
 }
 MOST_UNPROVED = 0.05
 _GOOD = ("equal", "close")
@@ -47,7 +54,7 @@ def _result(what: str, proof: Proof) -> Result:
     held = [item for item in proof.items if item.what == what]
     count = proof.count(what)
     if not held:
-        return Result(code=code, title=title, status=Status.NOT_APPLICABLE, advice=f"The notebook has no {what}s")
+        return Result(code=code, title=title, status=Status.NOT_APPLICABLE, advice=f"The notebook {_NOTHING[what]}")
     varies = [item for item in held if item.state == "varies"]
     unproved = [item for item in held if item.state == "unproved" and item.where != PLOT]
     status, advice = Status.PASS, ""

@@ -83,7 +83,7 @@ class _Reach:
             self.inputs.setdefault(name)
         self.bound |= piece.binds
 
-# %% ../../nbs/52_refactoring/25_segments.ipynb #f20a82d8
+# %% ../../nbs/52_refactoring/25_segments.ipynb #1f7e3d59
 def cut(
     pieces: Pieces,
     *,
@@ -110,7 +110,7 @@ def _inside(together: Sequence[tuple[int, int]]) -> frozenset[int]:
     return frozenset(i for first, last in together for i in range(first + 1, last + 1))
 
 
-MOST_LINES = 32  # of a segment, unless one statement is longer
+MOST_LINES = 28  # of a segment, unless one statement is longer
 
 
 def _best(pieces: Pieces, costs: Costs, fixed: frozenset[int], together: Sequence[tuple[int, int]]) -> list[int]:
@@ -129,7 +129,7 @@ def _best(pieces: Pieces, costs: Costs, fixed: frozenset[int], together: Sequenc
                 break
             piece = held[end - 1]
             reach.add(piece, known[start])
-            lines += piece.lines
+            lines += piece.lines + len(piece.settings)
             if lines > MOST_LINES and end > start + 1 and not any(a < end - 1 <= b and a >= start for a, b in together):
                 break
             mixed += (
