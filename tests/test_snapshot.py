@@ -343,7 +343,7 @@ def test_a_writer_blocks_nobody_and_is_not_seen_before_it_commits(lived):
 
 
 def test_one_look_is_one_state_though_others_write(lived):
-    stop = threading.Event()
+    begun, stop = threading.Event(), threading.Event()
 
     def write():
         with contextlib.closing(sqlite3.connect(store(lived), timeout=20, isolation_level=None)) as writer:
@@ -354,16 +354,21 @@ def test_one_look_is_one_state_though_others_write(lived):
                 writer.execute("UPDATE runs SET name = ?", (str(number),))
                 writer.execute("UPDATE latest_metrics SET value = ?, is_nan = 0 WHERE key = 'log_loss'", (number,))
                 writer.execute("COMMIT")
+                begun.set()
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        looks = [snapshot(lived) for _ in range(60)]
+        assert begun.wait(60)  # until then the runs have names of their own
+        looks = [snapshot(lived)]
+        while len(looks) < 60 or looks[0].runs == looks[-1].runs:
+            looks.append(snapshot(lived))
+            assert len(looks) < 10_000
     finally:
         stop.set()
         writer.join()
-    states = [{(run.name, run.metrics["log_loss"]) for run in seen.runs} for seen in looks[5:]]
-    assert all(len(state) == 1 for state in states)
+    states = [{(run.name, run.metrics["log_loss"]) for run in seen.runs} for seen in looks]
+    assert [state for state in states if len(state) != 1] == []
     assert all(float(name) == value for state in states for name, value in state)
     assert len({next(iter(state)) for state in states}) > 1
 

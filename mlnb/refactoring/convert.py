@@ -220,7 +220,7 @@ def _ruff(*arguments: str | Path) -> None:
         said = " ".join((done.stderr or done.stdout).split())[:300]
         raise RefusedError(f"the package cannot be formatted: {said}")
 
-# %% ../../nbs/52_refactoring/34_convert.ipynb #0b5f48ea
+# %% ../../nbs/52_refactoring/34_convert.ipynb #2c2a1c25
 def convert(
     notebook: Notebook,
     *,
@@ -243,10 +243,8 @@ def convert(
             tried.append((attempt.name, str(err)))
             continue
         if proof.ok:
-            made = Conversion(notebook, trace, again, pieces, knobs, tuple(steps), source, proof, attempt, tuple(tried))
-            return made
-        first = proof.wrong[0]
-        tried.append((attempt.name, f"{first.what} {first.name}: {first.where}"))
+            return Conversion(notebook, trace, again, pieces, knobs, tuple(steps), source, proof, attempt, tuple(tried))
+        tried.append((attempt.name, proof.first))
     raise RefusedError(f"the package does not do what the notebook did: {tried[0][1]}", tried=tried)
 
 
@@ -268,8 +266,7 @@ def proved(
     try:
         write_source(source, folder)
         made = rerun_package(notebook, folder, source.name, timeout=timeout)
-        literal = frozenset(d.cell for d in pieces.dropped if d.why.startswith("shows"))
-        return prove(notebook, trace, again, made, literal=literal)
+        return prove(notebook, trace, again, made, literal=pieces.literal_cells)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -23,7 +23,7 @@ from .rerun import Rerun
 
 # %% auto #0
 __all__ = ['NOTICED', 'MISSED', 'EQUIVALENT', 'DROWNED', 'STATES', 'EXACT', 'Damage', 'MutationScore', 'parts', 'differing',
-           'Clean', 'judged', 'first_of', 'literal_cells', 'job_of', 'run_clean', 'mutation_score', 'judge']
+           'Clean', 'judged', 'job_of', 'run_clean', 'mutation_score', 'judge']
 
 # %% ../../nbs/52_refactoring/35aa_mutation.ipynb #e9739fce
 NOTICED, MISSED, EQUIVALENT, DROWNED = "noticed", "missed", "equivalent", "drowned"
@@ -91,7 +91,7 @@ def differing(
     both = {name for name in a.keys() & b.keys() if compare(a[name], b[name], EXACT).state == DIFFERENT}
     return both | (a.keys() ^ b.keys())
 
-# %% ../../nbs/52_refactoring/35aa_mutation.ipynb #92231ab6
+# %% ../../nbs/52_refactoring/35aa_mutation.ipynb #4960e82e
 @dataclass(frozen=True)
 class Clean:
     """Two runs of the package as it is."""
@@ -109,17 +109,7 @@ class Clean:
 
 def judged(conversion: Conversion, made: Rerun) -> Proof:
     """The proof of a run on the notebook's own input."""
-    return prove(conversion.notebook, conversion.trace, conversion.again, made, literal=literal_cells(conversion))
-
-
-def first_of(proof: Proof) -> str:
-    """The first thing that differs, in words."""
-    return f"{proof.wrong[0].what} {proof.wrong[0].name}: {proof.wrong[0].where}"
-
-
-def literal_cells(conversion: Conversion) -> frozenset[int]:
-    """Cells that showed nothing but a literal, and were dropped."""
-    return frozenset(d.cell for d in conversion.pieces.dropped if d.why.startswith("shows"))
+    return prove(conversion.notebook, conversion.trace, conversion.again, made, literal=conversion.pieces.literal_cells)
 
 
 def job_of(conversion: Conversion, folder: Path, limit: float, **more: Any) -> Job:
@@ -138,11 +128,11 @@ def run_clean(conversion: Conversion, forks: Forks, folder: Path, timeout: float
         if outcome.made is None:
             raise RefusedError(f"the package, run again from a warm process, fails: {outcome.error}")
         if not (proof := judged(conversion, outcome.made)).ok:
-            raise RefusedError(f"the package, run again from a warm process, differs: {first_of(proof)}")
+            raise RefusedError(f"the package, run again from a warm process, differs: {proof.first}")
     first, second = (parts(outcome) for outcome in done)
     return Clean(second, frozenset(differing(first, second)), done[0].lines, done[1].seconds)
 
-# %% ../../nbs/52_refactoring/35aa_mutation.ipynb #d7558c0b
+# %% ../../nbs/52_refactoring/35aa_mutation.ipynb #766718a9
 def mutation_score(
     conversion: Conversion,
     forks: Forks,
@@ -181,7 +171,7 @@ def judge(mutant: Mutant, outcome: Outcome, conversion: Conversion, clean: Clean
         return Damage(mutant.says, mutant.kind, NOTICED, f"stops: {outcome.error}"[:200])
     proof = judged(conversion, outcome.made)
     if not proof.ok:
-        return Damage(mutant.says, mutant.kind, NOTICED, first_of(proof)[:200])
+        return Damage(mutant.says, mutant.kind, NOTICED, proof.first[:200])
     effect = differing(clean.parts, parts(outcome))
     seen = sorted(effect - clean.noise)
     if not seen:

@@ -28,9 +28,9 @@ from .rerun import Rerun
 from .trace import Trace
 
 # %% auto #0
-__all__ = ['PLOT', 'SIDES', 'Proved', 'Proof', 'rerun_package', 'compare_text', 'steady_lines', 'prove']
+__all__ = ['PLOT', 'SIDES', 'Proved', 'Proof', 'rerun_package', 'Expected', 'shown_by', 'compare_text', 'steady_lines', 'prove']
 
-# %% ../../nbs/52_refactoring/32_prove.ipynb #c05d8d3e
+# %% ../../nbs/52_refactoring/32_prove.ipynb #95a4ba82
 @dataclass(frozen=True)
 class Proved:
     """What was found of one thing."""
@@ -60,6 +60,11 @@ class Proof:
     def wrong(self) -> tuple[Proved, ...]:
         """What differs."""
         return tuple(item for item in self.items if item.state == DIFFERENT)
+
+    @property
+    def first(self) -> str:
+        """The first thing that differs, in words."""
+        return f"{self.wrong[0].what} {self.wrong[0].name}: {self.wrong[0].where}"
 
     @property
     def bindings(self) -> dict[str, str]:
@@ -143,33 +148,40 @@ def _bindings(trace: Trace, again: Mapping[str, Repeat], made: Rerun, dropped: S
                 found = replace(found, where=PLOT)
             yield Proved("binding", name, found.state, f"{found.where}" or (kind if found.state == UNPROVED else ""))
 
-# %% ../../nbs/52_refactoring/32_prove.ipynb #dc6bc36a
+# %% ../../nbs/52_refactoring/32_prove.ipynb #a2a7e60a
 @dataclass(frozen=True)
-class _Expected:
+class Expected:
+    """Something that the notebook showed."""
+
     what: str  # display, figure
     cell: int
+    place: int  # of the statement
     node: Node
-    text: str
+    text: str = "figure"
 
 
-def _expected(trace: Trace) -> list[_Expected]:
+def shown_by(
+    trace: Trace,
+    literal: frozenset[int] = frozenset(),  # cells whose last value is a literal, which was dropped
+) -> list[Expected]:
     """What the notebook showed, in order."""
-    found: list[_Expected] = []
+    found: list[Expected] = []
     last: dict[int, int] = {s.cell: s.place for s in trace.statements}
     for s in trace.statements:
-        found += [_Expected("figure", s.cell, trace.figures[key], "figure") for key in s.figures]
+        found += [Expected("figure", s.cell, s.place, trace.figures[key]) for key in s.figures]
         for shown in s.shown:
-            if not (shown.by == "cell" and is_artist(shown.type)) and shown.key in trace.shown:
-                found.append(_Expected("display", s.cell, trace.shown[shown.key], shown.text))
+            left_out = shown.by == "cell" and (is_artist(shown.type) or s.cell in literal)
+            if not left_out and shown.key in trace.shown:
+                found.append(Expected("display", s.cell, s.place, trace.shown[shown.key], shown.text))
         if last[s.cell] == s.place:
             keys = trace.cell(s.cell).figures
-            found += [_Expected("figure", s.cell, trace.figures[key], "figure") for key in keys]
+            found += [Expected("figure", s.cell, s.place, trace.figures[key]) for key in keys]
     return found
 
 
-def _shown(trace: Trace, made: Rerun, literal: frozenset[int], varying: frozenset[str]) -> Iterator[Proved]:
+def _shown(trace: Trace, made: Rerun, literal: frozenset[int]) -> Iterator[Proved]:
     """Compare what was shown."""
-    wanted = [e for e in _expected(trace) if not (e.what == "display" and e.cell in literal)]
+    wanted = shown_by(trace, literal)
     for number, expected in enumerate(wanted):
         name = f"cell {expected.cell}: {expected.text}"[:80]
         if number >= len(made.shown):
@@ -265,7 +277,7 @@ def _files(trace: Trace, made: Rerun) -> Iterator[Proved]:
         if path not in trace.files:
             yield Proved("file", path, DIFFERENT, "the notebook does not write it")
 
-# %% ../../nbs/52_refactoring/32_prove.ipynb #66623b80
+# %% ../../nbs/52_refactoring/32_prove.ipynb #6561e241
 def prove(
     notebook: Notebook,
     trace: Trace,
@@ -280,7 +292,7 @@ def prove(
     varying = frozenset(name for name, repeat in found.items() if repeat.state not in (DETERMINISTIC, SCRATCH))
     items = [
         *_bindings(trace, found, made, dropped),
-        *_shown(trace, made, literal, varying),
+        *_shown(trace, made, literal),
         *_output(notebook, trace, again, made),
         *_files(trace, made),
     ]
