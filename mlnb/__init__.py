@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from mlnb.pipelines.step import hand_over as hand_over
     from mlnb.pipelines.template import check_parameters as check_parameters
     from mlnb.refactoring.lint import lint as lint
-    from mlnb.refactoring.refactor import refactor as refactor
     from mlnb.tracking.records import runs as runs
     from mlnb.tracking.run import log as log, track as track
     from mlnb.tracking.setup import doctor as doctor, init as init, state as state
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from mlnb.ui.demo import demo as demo
     from mlnb.ui.export import export as export
     from mlnb.ui.publish import publish as publish
+    from mlnb.ui.walk import refactor as refactor
 
 __version__ = "0.1.0"
 

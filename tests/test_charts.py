@@ -1,4 +1,4 @@
-"""The six charts: drawn from anything, well-formed, small where they must be, and never an exception."""
+"""The seven charts: drawn from anything, well-formed, small where they must be, and never an exception."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def parse(svg: str) -> ElementTree.Element:
     root = ElementTree.fromstring(svg)
     for element in root.iter():
         for name in {"x", "y", "cx", "cy", "d", "width", "height", "viewBox", "fill-opacity"} & set(element.attrib):
-            assert re.fullmatch(r"[MLHVhvm\d.\- ]*", element.get(name)), (name, element.get(name))
+            assert re.fullmatch(r"[MLHVchlvm\d.\- ]*", element.get(name)), (name, element.get(name))
     return root
 
 
@@ -59,6 +59,17 @@ DRAWN = {
         "no, yes: 3 (<1\u202f% of the row)",
     ),
     "sparkline": ({"values": [1, 4, 2]}, "1 → 2, 1 to 4"),
+    "graph": (
+        {
+            "nodes": [
+                {"name": "1", "text": "df = read()", "group": "load", "kind": "load", "tone": 0},
+                {"name": "2", "text": "df.head()", "out": True},
+                {"name": "3", "text": "df['x'] = 1", "group": "clean", "kind": "clean", "tone": 9},
+            ],
+            "edges": [{"source": "1", "target": "3", "names": ["df"], "changed": ["df"]}],
+        },
+        "1 → 3: df; changed in place: df",
+    ),
 }
 
 

@@ -66,3 +66,11 @@ def test_make_help_lists_what_the_readme_promises():
     listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for target in ("demo", "test", "test-all", "lint", "export", "clean", "help"):
         assert re.search(rf"^{target}\s+\S", listed, re.MULTILINE), target
+
+
+def test_the_map_of_the_refactoring_room_names_every_module():
+    page = (ROOT / "docs/refactoring.md").read_text()
+    table = page[page.index("## Inside") : page.index("## How it compares")]
+    named = re.findall(r"`([a-z_]+)`", table.partition("|---|---|")[2])
+    there = {path.stem for path in (ROOT / "mlnb/refactoring").glob("*.py")} - {"__init__"}
+    assert there == set(named) and len(named) == len(there)

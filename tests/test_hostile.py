@@ -20,11 +20,13 @@ import pytest
 from helpers_lived import copy_lived
 from payloads import PAYLOADS
 from test_render import hostile
+from test_walk import hostile_walk
 
 import mlnb
 from mlnb import cli
 from mlnb.core.errors import MLNBError, StepError
 from mlnb.core.files import digest
+from mlnb.core.result import Report, Table
 
 TEXTS = [text for text in PAYLOADS if text.strip() and len(text) < 1000]
 STORED = [text.encode("utf-8", "backslashreplace").decode().replace("\0", "�") for text in TEXTS]  # as SQLite takes it
@@ -36,6 +38,7 @@ FORMS = ("_repr_html_", "_repr_mimebundle_", "_repr_svg_", "to_html", "to_page")
 TOOLS = {  # made of what others render, or of no text of a user
     *("mlnb.core.render.page", "mlnb.core.render.to_html", "mlnb.core.render.table_html"),  # of Report and Table
     *("mlnb.governance.forms.page", "mlnb.governance.forms.to_html", "mlnb.ui.checklists.checklist_html"),  # of a view
+    "mlnb.ui.steps.walk_html",
     *("mlnb.ui.pages.page_style", "mlnb.ui.publish.pages_of", "mlnb.ui.runs.run_page"),
 }
 
@@ -59,7 +62,6 @@ def renderers() -> set[str]:
 
 def rendered(place) -> dict[str, list[str]]:
     """HTML by renderer, of the hostile record."""
-    from mlnb.core.result import Table
     from mlnb.pipelines.run import StepOutcome
     from mlnb.tracking.snapshot import snapshot
     from mlnb.ui.boards import know
@@ -67,6 +69,7 @@ def rendered(place) -> dict[str, list[str]]:
     from mlnb.ui.live import record_bundle
     from mlnb.ui.pages import BoardPage
     from mlnb.ui.runs import run_html
+    from mlnb.ui.steps import walk_html
 
     known, card = know(place), mlnb.card()
     views = [mlnb.checklist(name) for name in ("deployment", "rigour", "team")]
@@ -74,9 +77,9 @@ def rendered(place) -> dict[str, list[str]]:
     steps = [StepOutcome(str(e), "0" * 32, Path("."), None, None, e, 1.0) for e in errors]
     tables = [Table(title=text, columns=(text,), rows=((text,),), note=text) for text in TEXTS]
     boards = []
-    for run in (None, *snapshot().runs[:60:6]):
-        page = BoardPage("overview" if run else "monitor", place)
-        if run:
+    for run in (None, "refactor", *snapshot().runs[:60:6]):
+        page = BoardPage(run if run == "refactor" else "overview" if run else "monitor", place)
+        if run and run != "refactor":
             page.go(f"run:{run.id}")
         boards.append(page.render())
     with pytest.MonkeyPatch.context() as patched:
@@ -100,6 +103,7 @@ def rendered(place) -> dict[str, list[str]]:
             mlnb.checklist()._repr_html_(),
             *(ChecklistNames(table)._repr_html_() for table in tables[:20]),
         ],
+        "mlnb.ui.walk.Walk": [walk_html(hostile_walk(text), live=live) for text in TEXTS for live in (False, True)],
         "mlnb.ui.runs.run_html": [run_html(run, known) for run in snapshot().runs[:80:8]],
     }
 
@@ -156,6 +160,19 @@ def poison_reports(root: Path, store: sqlite3.Connection) -> None:
         store.execute(query, (digest(path), path.parents[2].name))
 
 
+def converted(text: str) -> Report:
+    """The report of a conversion in which everything that a notebook brings is hostile."""
+    proof = [(text, text, state, text) for state in ("equal", "varies", text)]
+    tables = (
+        Table(title="Steps", columns=("function", "kind"), rows=((text, text),)),
+        Table(title="Proof", columns=("what", "name", "state", "why"), rows=tuple(proof)),
+        Table(title="Left out", columns=("cell", "code", "why"), rows=((1, text, text),)),
+    )
+    meta = {"notebook": text, "knobs": {text: text}}
+    held = hostile(text)
+    return Report(kind="refactor", title=text, results=held.results, tables=tables, charts=held.charts, meta=meta)
+
+
 @pytest.fixture(scope="module")
 def place(lived_in, tmp_path_factory):
     from mlnb.core.ledger import Event  # noqa: F401 (heavy imports before the clock of the first test)
@@ -184,6 +201,9 @@ def place(lived_in, tmp_path_factory):
         for n, text in enumerate(TEXTS[::4]):
             with track(f"h{n}", params={"p": text}, tags={"note": text}) as run:
                 run.log(hostile(text))
+        for text in TEXTS[::8]:
+            with track("h-package", kind="refactor", params={"notebook": text}) as run:
+                run.log(converted(text))
         with contextlib.closing(sqlite3.connect(workspace.root / ".mlnb" / "mlflow.db")) as store:
             for n, text in enumerate(STORED[::4]):
                 store.execute("UPDATE runs SET name = ? WHERE name = ?", (text, f"h{n}"))

@@ -11,10 +11,10 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 import mlnb
+from mlnb.core.lines import LINES, option_of, parser, words
 from mlnb.core.names import HOME, find
 from mlnb.core.result import Report
 from mlnb.core.twins import describe
-from mlnb.magics import LINES, option_of, parser, words
 
 
 @pytest.fixture(scope="module")

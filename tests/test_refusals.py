@@ -25,11 +25,11 @@ import mlnb
 from mlnb import cli
 from mlnb.core.assets import templates
 from mlnb.core.errors import MLNBError
+from mlnb.core.lines import LINES
 from mlnb.core.names import HOME, find
 from mlnb.core.settings import SECTIONS, Settings, load_settings
 from mlnb.core.twins import HIDDEN, describe
 from mlnb.core.workspace import current
-from mlnb.magics import LINES
 from mlnb.pipelines.template import check, read_template
 
 PACKAGE = Path(mlnb.__file__).parent
@@ -155,8 +155,12 @@ BY_PLACE = {
     ("refactor", "to"): "folder",
     ("refactor", "name"): "label",
     ("refactor", "yes"): "switch",
+    ("refactor", "section"): "column",
+    ("refactor", "target"): "column",
     ("refactor", "deep"): "switch",
     ("refactor", "nbdev"): "switch",
+    ("refactor", "edits"): "notebook",
+    ("refactor", "walk"): "switch",
     ("log", "what"): "object",
     ("log", "alt"): "text",
     ("log", "name"): "below",

@@ -265,6 +265,10 @@ def hostile(text: str) -> Report:
         "bars": {"labels": [text], "values": [1]},
         "heatmap": {"matrix": [[1]], "rows": [text], "columns": [text]},
         "sparkline": {"values": [text, 1]},
+        "graph": {
+            "nodes": [dict.fromkeys(("name", "text", "group", "kind", "note"), text), {"name": "2", "out": True}],
+            "edges": [{"source": text, "target": "2", "names": [text], "changed": [text]}],
+        },
     }
     base = {"title": text, "unit": text, "advice": text, "evidence": {text: text, "list": [text], "map": {text: 1}}}
     names = [text, "other " + text]
@@ -289,7 +293,7 @@ def hostile(text: str) -> Report:
 
 ALLOWED = set(
     """article style h1 h2 h3 b p small i div table caption thead tbody tr th td details summary ul li br figure
-    figcaption svg title path g rect circle text html head meta body main""".split()  # noqa: SIM905
+    figcaption svg title path g rect circle text tspan html head meta body main""".split()  # noqa: SIM905
 )
 SAFE_ATTRIBUTES = set(
     """class data-s data-t role tabindex aria-label scope title viewBox viewbox width height d fill fill-opacity stroke

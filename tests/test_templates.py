@@ -132,7 +132,7 @@ def test_four_runs_started_together_in_a_fresh_workspace(bare_workspace):
     assert len(kept) == 4 and all((f / "notebook.ipynb").is_file() and (f / "report.html").is_file() for f in kept)
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "monitor", "model_card"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "monitor", "model_card", "refactor"])
 def test_plain_papermill_runs_each_template_bare(name, bare_workspace):
     """Without a runner, an engine or a model of one's own; in an empty workspace the demo's model serves."""
     argv = [sys.executable, "-m", "papermill", str(templates()[name]), "out.ipynb", "--no-progress-bar"]

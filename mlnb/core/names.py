@@ -13,7 +13,7 @@ from .errors import ArgumentError, nearest
 # %% auto #0
 __all__ = ['HOME', 'find']
 
-# %% ../../nbs/00_core/10_names.ipynb #76bb3afb
+# %% ../../nbs/00_core/10_names.ipynb #979c898b
 HOME = {
     "audit": "mlnb.governance.audit",
     "calibrate": "mlnb.drifting.calibration",
@@ -33,7 +33,7 @@ HOME = {
     "log": "mlnb.tracking.run",
     "profile": "mlnb.drifting.profiling",
     "publish": "mlnb.ui.publish",
-    "refactor": "mlnb.refactoring.refactor",
+    "refactor": "mlnb.ui.walk",
     "run": "mlnb.pipelines.run",
     "runs": "mlnb.tracking.records",
     "state": "mlnb.tracking.setup",

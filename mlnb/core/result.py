@@ -126,7 +126,7 @@ class Result(Record):
         """Anchor of the check in the documentation."""
         return f"docs/checks.md#{self.code.lower()}"
 
-# %% ../../nbs/00_core/08_result.ipynb #a4ecf342
+# %% ../../nbs/00_core/08_result.ipynb #afe55394
 class Table(Record):
     """A small table that belongs to a report."""
 
@@ -139,7 +139,7 @@ class Table(Record):
 class Chart(Record):
     """A chart as data: `data` are the keyword arguments of the function in `core.charts` named by `kind`."""
 
-    kind: Literal["histogram_pair", "lines", "bars", "calibration", "heatmap", "sparkline"]
+    kind: Literal["histogram_pair", "lines", "bars", "calibration", "heatmap", "sparkline", "graph"]
     title: Text
     subject: Text | None = None
     data: Json = Field(default_factory=dict)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 # %% auto #0
 __all__ = ['FINE', 'MANY', 'SummaryColumn', 'PreparedColumn', 'Raw', 'SummaryTable', 'is_summary', 'compare_summaries']
 
-# %% ../../nbs/20_drifting/06c_summaries.ipynb #83076d3b
+# %% ../../nbs/20_drifting/06c_summaries.ipynb #b2d11748
 class SummaryColumn(TableColumn):
     """A column of a profile."""
 
@@ -152,12 +152,6 @@ class SummaryTable(Table):
         """Some of the columns."""
         kept = {name: self.profile.columns[name] for name in names}
         return SummaryTable(replace(self.profile, columns=kept), self.name, self.raw)
-
-    def empty_frame(self) -> pd.DataFrame:
-        """A frame with the columns and without rows, for who cuts the other side."""
-        import pandas as pd
-
-        return pd.DataFrame(columns=pd.Index(self.names))
 
     def open_column(self, position: int) -> SummaryColumn:
         """The column at a position."""

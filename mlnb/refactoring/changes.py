@@ -153,7 +153,7 @@ def _array(taken: _Fingerprint, array: np.ndarray) -> None:
     buffer = memoryview(plain)
     taken.digest.update(buffer if len(buffer) <= 4096 else zlib.crc32(buffer).to_bytes(4, "little"))
 
-# %% ../../nbs/52_refactoring/03d_changes.ipynb #13476c6a
+# %% ../../nbs/52_refactoring/03d_changes.ipynb #2fc4e74f
 _PARTS = [
     "_ndarray",
     "_data",
@@ -196,7 +196,7 @@ def _of_pandas(taken: _Fingerprint, value: Any) -> bool:
 
 
 def _index(taken: _Fingerprint, index: Any) -> None:
-    taken.say(type(index).__name__, [str(n) for n in index.names], len(index))
+    taken.say(type(index).__name__, [str(n) for n in index.names], len(index), str(getattr(index, "freq", None)))
     if type(index).__name__ == "RangeIndex":
         taken.say(index.start, index.stop, index.step)
     elif index.nlevels > 1:

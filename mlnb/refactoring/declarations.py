@@ -19,7 +19,7 @@ from .notebook import Notebook, Statement
 __all__ = ['Facts', 'Import', 'Binding', 'package_names', 'telling', 'free_name', 'is_import', 'definition_of', 'imported',
            'Names', 'names_of', 'require_known']
 
-# %% ../../nbs/52_refactoring/22_declarations.ipynb #5b409b0f
+# %% ../../nbs/52_refactoring/22_declarations.ipynb #80bd6789
 @dataclass(frozen=True)
 class Facts:
     """What a run of the notebook told, by the place of the statement."""
@@ -36,6 +36,9 @@ class Facts:
     options: frozenset[str] = frozenset()  # options of libraries that it sets, such as pandas.display.max_rows
     changed: Mapping[int, frozenset[str]] | None = None  # names whose object was changed in place
     raised: Mapping[int, str] = field(default_factory=dict)  # exceptions that a cell is meant to raise
+    shapes: Mapping[tuple[int, str], tuple[int, ...]] = field(default_factory=dict)  # of arrays and tables
+    written: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # files that were written
+    left_out: frozenset[str] = frozenset()  # final values that nobody asked for
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,7 @@ def imported(
         found += [(name, statement.text, "") for name in sorted(flow_of(node).imports)]
     return found
 
-# %% ../../nbs/52_refactoring/22_declarations.ipynb #42c6bb58
+# %% ../../nbs/52_refactoring/22_declarations.ipynb #35ab6d28
 @dataclass(frozen=True)
 class Names:
     """What the names of a notebook stand for."""
@@ -185,7 +188,7 @@ class Names:
             final |= by_place.get(place, {})
             for name in flow.deletes:
                 final.pop(name, None)
-        return final
+        return {name: binding for name, binding in final.items() if name not in self.facts.left_out}
 
     def at(self, place: int, name: str) -> Binding | None:
         """What a name stands for when a statement begins; nothing where it is not bound."""

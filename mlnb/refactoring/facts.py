@@ -13,7 +13,7 @@ from .trace import Described, Trace
 # %% auto #0
 __all__ = ['annotation', 'facts_of']
 
-# %% ../../nbs/52_refactoring/30_facts.ipynb #8b2727b7
+# %% ../../nbs/52_refactoring/30_facts.ipynb #9eb2694f
 _PLAIN = re.compile(r"[\w.]+(\[[\w., \[\]|]+\])?")
 _UNTOLD = ("NoneType", "object", "module", "function", "builtin_function_or_method", "type", "method", "ellipsis")
 
@@ -54,4 +54,7 @@ def facts_of(
         constants=frozenset(name for name, found in trace.bindings.items() if found.kind == "value"),
         changed={s.place: frozenset(s.changed) for s in trace.statements},
         raised={s.place: s.error for s in trace.statements if s.error},
+        shapes={(s.place, n): d.shape for s in trace.statements for n, d in s.types.items() if d.shape},
+        written={s.place: s.written for s in trace.statements if s.written},
+        left_out=frozenset(trace.left_out),
     )

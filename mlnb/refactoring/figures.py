@@ -125,7 +125,7 @@ _STYLE = {
 def _texts(artists: list[Any]) -> Node:
     return sequence("texts", [artist_picture(a) for a in artists])
 
-# %% ../../nbs/52_refactoring/04_figures.ipynb #c2b6f1f6
+# %% ../../nbs/52_refactoring/04_figures.ipynb #265461b9
 def artist_picture(artist: Any) -> Node:
     """Take the picture of one artist."""
     kind = type(artist).__name__
@@ -149,6 +149,10 @@ def artist_picture(artist: Any) -> Node:
         parts["style of the text"] = _style(artist)
     if hasattr(artist, "get_paths"):
         parts["outlines"] = sequence("paths", [_array(p.vertices) for p in artist.get_paths()[:2000]])
+    values = artist.get_array() if hasattr(artist, "get_cmap") else None
+    if values is not None and values.ndim < 3:  # an image of red, green and blue has no use for a colour map
+        parts["colours of values"] = _colour(artist.get_cmap()([0.0, 0.2, 0.4, 0.6, 0.8, 1.0]))
+        parts["scale of the colours"] = text(type(artist.norm).__name__)
     return mapping(kind, parts)
 
 

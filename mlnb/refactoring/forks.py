@@ -61,7 +61,7 @@ class Outcome:
     looks: Mapping[str, str] = field(default_factory=dict)  # digests of how things look, by what they are
     lines: Mapping[str, frozenset[int]] = field(default_factory=dict)  # lines that ran, by file
 
-# %% ../../nbs/52_refactoring/35a_forks.ipynb #f6a7cf40
+# %% ../../nbs/52_refactoring/35a_forks.ipynb #3fcb17b5
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
 _LONGEST = 100_000  # items of a container whose text is asked for
 
@@ -90,9 +90,7 @@ class _Looks(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take the look of one value."""
-        if not hasattr(record, "shown"):
-            return
-        self.found[f"shown {self.many}"] = look_of(vars(record)["shown"])
+        self.found[f"shown {self.many}"] = look_of(record.msg)
         self.many += 1
 
     def around(self, run: Callable[..., dict[str, Any]], log: logging.Logger) -> Callable[..., dict[str, Any]]:
@@ -125,7 +123,7 @@ class _Lines:
 
         return follow
 
-# %% ../../nbs/52_refactoring/35a_forks.ipynb #204395ce
+# %% ../../nbs/52_refactoring/35a_forks.ipynb #06ea7b3e
 def _work(job: Job, out: Path) -> None:
     """Run one version in this process."""
     random.seed()  # of its own: all children have the same parent
@@ -133,6 +131,7 @@ def _work(job: Job, out: Path) -> None:
         sys.modules["numpy"].random.seed()
     with working_copy(job.notebook) as copy:
         os.chdir(copy.folder)
+        os.environ.update(copy.surroundings)
         copy.notebook.unlink()
         sys.path.insert(0, job.source)
         lines = _Lines(Path(job.source, job.package))
@@ -143,7 +142,7 @@ def _work(job: Job, out: Path) -> None:
         try:
             pipeline = importlib.import_module(f"{job.package}.pipeline")
             vars(pipeline)["run"] = looks.around(pipeline.run, logging.getLogger(f"{job.package}.display"))
-            rerun(Path(job.source), job.package, out, job.settings)
+            rerun(Path(job.source), job.package, out, job.settings, copy.root)
         except BaseException as err:
             message = f"{type(err).__name__}: {err}"
             atomic_write(out / "error", " ".join(message.split())[:500])

@@ -65,7 +65,7 @@ class MutationScore:
 
 STATES = (NOTICED, MISSED, EQUIVALENT, DROWNED)
 
-# %% ../../nbs/52_refactoring/35aa_mutation.ipynb #9119f050
+# %% ../../nbs/52_refactoring/35aa_mutation.ipynb #728185d2
 EXACT: Mapping[str, float] = {EQUAL: 0.0}
 
 
@@ -79,7 +79,7 @@ def parts(
     found = {f"binding {name}": node for name, node in made.pictures.items()}
     found |= {f"display {i}": node for i, node in enumerate(made.shown)}
     found |= {f"line {i}": text(line) for i, line in enumerate(made.stdout.splitlines())}
-    found |= {f"file {path}": text(digest) for path, digest in made.files.items()}
+    found |= {f"file {path}": text(inside or whole) for path, (whole, inside) in made.files.items()}
     return found | {f"look of {name}": text(digest) for name, digest in outcome.looks.items()}
 
 

@@ -54,7 +54,7 @@ def rendered(template: str, /, **given: Any) -> str:
     source = static_text(f"refactor/{template}")
     return re.sub(r"\n{3,}", "\n\n", environment.from_string(source).render(**given)).rstrip("\n") + "\n"
 
-# %% ../../nbs/52_refactoring/33g_papers.ipynb #d197ed89
+# %% ../../nbs/52_refactoring/33g_papers.ipynb #ada0a2e5
 TESTED_WITH = ("pytest",)
 
 
@@ -75,11 +75,20 @@ def requirements(needs: Needs) -> str:
     return "\n".join([said, *(f"{name}=={version}" for name, version in needs.pinned.items()), ""])
 
 
+def _mounted(place: str) -> dict[str, str]:
+    """Where the data lies in the image, as its lines write it."""
+    folder = "/data" if place == "." else f"/data/{place}"
+    climbs = 0 if place == "." else place.count("/") + 1
+    escaped = re.sub(r"([\\$\"])", r"\\\1", folder)
+    return {"folder": escaped, "command": json.dumps(["--data-dir", folder]), "up": "/.." * climbs}
+
+
 def project_papers(
     conversion: Conversion,
     needs: Needs,
     model: Served | None,
     nbdev: bool = False,
+    place: str = ".",  # of the notebook's folder below what is mounted into the image: paths may climb out of it
 ) -> dict[str, str]:
     """Project file, requirements, image and workflow."""
     name = conversion.source.name
@@ -91,7 +100,7 @@ def project_papers(
     return {
         "pyproject.toml": rendered("pyproject.toml.j2", **project),
         "requirements.txt": requirements(needs),
-        "Dockerfile": rendered("Dockerfile.j2", **about, model=model),
+        "Dockerfile": rendered("Dockerfile.j2", **about, model=model, data=_mounted(place)),
         ".dockerignore": kept("dockerignore"),
         ".github/workflows/ci.yml": rendered("ci.yml.j2", **about),
     }

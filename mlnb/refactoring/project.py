@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # %% auto #0
 __all__ = ['project_files']
 
-# %% ../../nbs/52_refactoring/33i_project.ipynb #6b17c2ee
+# %% ../../nbs/52_refactoring/33i_project.ipynb #de79d1d3
 def project_files(
     conversion: Conversion,
     *,
@@ -33,7 +33,7 @@ def project_files(
     reads, model, metrics = read_files(conversion), served_model(conversion), metrics_of(conversion)
     needs = needs_of(modules_of(conversion.source.files), also=TESTED_WITH)
     made: dict[str, str | bytes] = {
-        **project_papers(conversion, needs, model, nbdev),
+        **project_papers(conversion, needs, model, nbdev, folder_of(conversion, reads)),
         "README.md": readme(conversion, reads, needs, model),
         f"notebooks/{name}.ipynb": _stepwise(conversion, reads),
         **files_of_tests(conversion, reads, model),
@@ -52,7 +52,7 @@ def _stepwise(conversion: Conversion, reads: Mapping[str, ReadFile]) -> str:
     """The notebook that calls the steps, on the data of the tests where that is whole."""
     whole = bool(reads) and all(file.copied for file in reads.values())
     folder = f"tests/data/{folder_of(conversion, reads)}".removesuffix("/.") if whole else "."
-    lifted = {piece.place for piece in conversion.pieces.pieces if piece.data}
+    lifted = {part.place for piece in conversion.pieces.pieces for part in piece.statements if part.data}
     loose = {path for s in conversion.trace.statements if s.place not in lifted for path in s.read}
     return stepwise_notebook(conversion, folder, moves=not loose.isdisjoint(reads))
 

@@ -28,7 +28,8 @@ from .rerun import Rerun
 from .trace import Trace
 
 # %% auto #0
-__all__ = ['PLOT', 'SIDES', 'Proved', 'Proof', 'rerun_package', 'Expected', 'shown_by', 'compare_text', 'steady_lines', 'prove']
+__all__ = ['PLOT', 'SIDES', 'UNPACKED', 'Proved', 'Proof', 'rerun_package', 'Expected', 'shown_by', 'compare_text',
+           'steady_lines', 'prove', 'steady_displays']
 
 # %% ../../nbs/52_refactoring/32_prove.ipynb #95a4ba82
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Proof:
         held = {"version": 1, "bindings": self.bindings, "failed": self.failed, "seconds": dict(self.seconds)}
         return held | {f"{what}s": said for what, said in others.items() if what != "binding"}
 
-# %% ../../nbs/52_refactoring/32_prove.ipynb #ae564be0
+# %% ../../nbs/52_refactoring/32_prove.ipynb #f943ed98
 def rerun_package(
     notebook: Notebook,
     source: Path,  # the folder that the package lies in
@@ -111,8 +112,9 @@ def rerun_package(
                 name,
                 out,
                 json.dumps(dict(settings)),
+                copy.root,
             ]
-            child = run_child(command, copy.folder, timeout)
+            child = run_child(command, copy.folder, timeout, surroundings=copy.surroundings)
         if child.status is None:
             raise RefusedError(f"the package did not end within {timeout:g} s")
         if not (out / "rerun.json").exists() or child.status:
@@ -123,32 +125,46 @@ def rerun_package(
     finally:
         shutil.rmtree(out, ignore_errors=True)
 
-# %% ../../nbs/52_refactoring/32_prove.ipynb #5f983ea4
+# %% ../../nbs/52_refactoring/32_prove.ipynb #2d7fab4f
 PLOT = "part of a plot, which is compared as a figure"
 SIDES = ("in the notebook", "in the package")
 
 
-def _bindings(trace: Trace, again: Mapping[str, Repeat], made: Rerun, dropped: Sequence[str]) -> Iterator[Proved]:
+def _bindings(
+    trace: Trace, again: Replay, found: Mapping[str, Repeat], made: Rerun, dropped: Sequence[str]
+) -> Iterator[Proved]:
     """Compare the values that the notebook ended with."""
-    for name, repeat in again.items():
+    for name, repeat in found.items():
         if name in dropped:
             yield Proved("binding", name, "dropped", "nothing that was asked for depends on it")
         elif repeat.state == VARIES:
-            yield Proved("binding", name, VARIES, repeat.cause or repeat.where)
+            yield _varying(name, repeat, (trace.pictures, again.pictures), made)
         elif name not in made.pictures:
             if repeat.state == SCRATCH:
                 continue
             state = UNPROVED if repeat.state == UNPROVED else DIFFERENT
             yield Proved("binding", name, state, repeat.where or f"{name} is not returned")
         else:
-            found = compare(trace.pictures[name], made.pictures[name], name=name, sides=SIDES)
+            verdict = compare(trace.pictures[name], made.pictures[name], name=name, sides=SIDES)
             about = trace.bindings.get(name)
             kind = about.type if about else ""
-            if found.state == UNPROVED and about and about.module.startswith(ARTISTS):
-                found = replace(found, where=PLOT)
-            yield Proved("binding", name, found.state, f"{found.where}" or (kind if found.state == UNPROVED else ""))
+            if verdict.state == UNPROVED and about and about.module.startswith(ARTISTS):
+                verdict = replace(verdict, where=PLOT)
+            yield Proved("binding", name, verdict.state, verdict.where or (kind if verdict.state == UNPROVED else ""))
 
-# %% ../../nbs/52_refactoring/32_prove.ipynb #a2a7e60a
+
+def _varying(name: str, repeat: Repeat, runs: tuple[Mapping[str, Node], Mapping[str, Node]], made: Rerun) -> Proved:
+    """A value that varies must still be there, and of the type that both runs of the notebook gave it."""
+    kinds = {(held[name].form, held[name].kind) for held in runs if name in held}
+    there = all(name in held for held in runs)
+    if there and name not in made.pictures:
+        return Proved("binding", name, DIFFERENT, f"{name} is not returned")
+    if there and len(kinds) == 1 and (made.pictures[name].form, made.pictures[name].kind) not in kinds:
+        [(_, kind)] = kinds
+        return Proved("binding", name, DIFFERENT, f"{name}: {kind} against {made.pictures[name].kind}")
+    return Proved("binding", name, VARIES, repeat.cause or repeat.where)
+
+# %% ../../nbs/52_refactoring/32_prove.ipynb #671e7cd3
 @dataclass(frozen=True)
 class Expected:
     """Something that the notebook showed."""
@@ -183,7 +199,7 @@ def _shown(trace: Trace, made: Rerun, literal: frozenset[int]) -> Iterator[Prove
     """Compare what was shown."""
     wanted = shown_by(trace, literal)
     for number, expected in enumerate(wanted):
-        name = f"cell {expected.cell}: {expected.text}"[:80]
+        name = _name_of(expected)
         if number >= len(made.shown):
             yield Proved(expected.what, name, DIFFERENT, "the package does not show it", expected.cell)
             continue
@@ -192,7 +208,7 @@ def _shown(trace: Trace, made: Rerun, literal: frozenset[int]) -> Iterator[Prove
     for number in range(len(wanted), len(made.shown)):
         yield Proved("display", f"number {number + 1}", DIFFERENT, "the notebook does not show it")
 
-# %% ../../nbs/52_refactoring/32_prove.ipynb #7c838968
+# %% ../../nbs/52_refactoring/32_prove.ipynb #4ed1d56a
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
 
@@ -259,17 +275,24 @@ def steady_lines(first: str, second: str, package: str) -> tuple[str, str] | Non
     return "\n".join(a for a, _ in kept), "\n".join(c for _, c in kept)
 
 
-_PICTURES = (".png", ".jpg", ".jpeg", ".pdf", ".svg", ".gif")
+UNPACKED = "the same once unpacked"
+_DATED = (".png", ".jpg", ".jpeg", ".pdf", ".svg", ".gif", ".pkl", ".pickle", ".joblib")
 
 
-def _files(trace: Trace, made: Rerun) -> Iterator[Proved]:
+def _files(trace: Trace, again: Replay, made: Rerun) -> Iterator[Proved]:
     """Compare the files that were written."""
     for path, file in trace.files.items():
-        if path not in made.files:
+        here, inside = made.files.get(path, ("", ""))
+        first, first_inside = again.files.get(path, (file.digest, file.inside))
+        if not here:
             yield Proved("file", path, DIFFERENT, "the package does not write it")
-        elif made.files[path] == file.digest:
+        elif here == file.digest:
             yield Proved("file", path, EQUAL)
-        elif path.lower().endswith((*_PICTURES, ".npz", ".pkl", ".joblib", ".zip", ".gz", ".xlsx")):
+        elif inside and inside == file.inside:
+            yield Proved("file", path, EQUAL, UNPACKED)
+        elif first != file.digest and (not file.inside or first_inside != file.inside):
+            yield Proved("file", path, VARIES, "two runs of the notebook write different bytes")
+        elif path.lower().endswith(_DATED):
             yield Proved("file", path, UNPROVED, "both write it; its bytes hold a time or an order")
         else:
             yield Proved("file", path, DIFFERENT, "its bytes differ")
@@ -277,7 +300,7 @@ def _files(trace: Trace, made: Rerun) -> Iterator[Proved]:
         if path not in trace.files:
             yield Proved("file", path, DIFFERENT, "the notebook does not write it")
 
-# %% ../../nbs/52_refactoring/32_prove.ipynb #6561e241
+# %% ../../nbs/52_refactoring/32_prove.ipynb #59b6a55d
 def prove(
     notebook: Notebook,
     trace: Trace,
@@ -291,15 +314,33 @@ def prove(
     found = repeats(notebook, trace, again)
     varying = frozenset(name for name, repeat in found.items() if repeat.state not in (DETERMINISTIC, SCRATCH))
     items = [
-        *_bindings(trace, found, made, dropped),
+        *_bindings(trace, again, found, made, dropped),
         *_shown(trace, made, literal),
         *_output(notebook, trace, again, made),
-        *_files(trace, made),
+        *_files(trace, again, made),
     ]
     if any(item.state == VARIES for item in items):
-        items = [_excused(item, notebook, varying) for item in items]
+        steady = steady_displays(trace, again)
+        items = [item if item.name in steady else _excused(item, notebook, varying) for item in items]
     seconds = {"observed": trace.seconds, "notebook": again.seconds, "package": made.seconds}
     return Proof(tuple(items), seconds=seconds)
+
+
+def steady_displays(
+    trace: Trace,
+    again: Replay,
+) -> frozenset[str]:
+    """Names of the numbers and texts that both runs of the notebook displayed alike: these excuse nothing."""
+    found: set[str] = set()
+    for expected in shown_by(trace):
+        said = [str(o.get("data", {}).get("text/plain", "")) for o in again.outputs.get(expected.cell, ())]
+        if expected.node.form in ("number", "text") and expected.text in said:
+            found.add(_name_of(expected))
+    return frozenset(found)
+
+
+def _name_of(expected: Expected) -> str:
+    return f"cell {expected.cell}: {expected.text}"[:80]
 
 
 def _excused(item: Proved, notebook: Notebook, varying: frozenset[str]) -> Proved:

@@ -41,7 +41,7 @@ from .trace import Plan, Trace
 __all__ = ['DETERMINISTIC', 'VARIES', 'SCRATCH', 'closes_figures', 'observe', 'reference', 'Repeat', 'repeats', 'scratch_names',
            'cause']
 
-# %% ../../nbs/52_refactoring/06b_reference.ipynb #1399cf1d
+# %% ../../nbs/52_refactoring/06b_reference.ipynb #bac8508c
 def closes_figures(
     notebook: Notebook,
     environment: Mapping[str, str] | None = None,  # default: this process's
@@ -72,7 +72,14 @@ def observe(
         with working_copy(notebook.path) as copy:
             plan = Plan.of(notebook, closes_figures(notebook, environment), str(copy.root))
             command = [sys.executable, "-P", "-m", "mlnb.refactoring.observe", plan.save(out / "plan.json"), out]
-            child = run_child(command, copy.folder, timeout, hash_seed=hash_seed, environment=environment)
+            child = run_child(
+                command,
+                copy.folder,
+                timeout,
+                hash_seed=hash_seed,
+                environment=environment,
+                surroundings=copy.surroundings,
+            )
         require_end(child, out, timeout, "process")
         trace = Trace.load(out)
         if trace.failed is not None:

@@ -57,18 +57,18 @@ def as_notebook(cells: list[tuple[str, str]]) -> str:
     made = {"cells": held, "metadata": about, "nbformat": 4, "nbformat_minor": 5}
     return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
 
-# %% ../../nbs/52_refactoring/33e_stepwise.ipynb #7282c7c6
+# %% ../../nbs/52_refactoring/33e_stepwise.ipynb #cacb948a
 _LISTENER = '''
 class Listener(logging.Handler):
     """Displays what the steps show; figures are displayed by matplotlib itself."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Display one value."""
-        if hasattr(record, "shown") and type(record.shown).__name__ != "Figure":
-            display(record.shown)
+        if type(record.msg).__name__ != "Figure":
+            display(record.msg)
 
 
-log = logging.getLogger("PACKAGE")
+log = logging.getLogger("PACKAGE.display")
 log.handlers = [Listener()]
 log.setLevel(logging.INFO)
 '''

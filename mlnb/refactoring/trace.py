@@ -142,7 +142,7 @@ class CellTrace:
     figures: tuple[str, ...] = ()  # keys of the figures that the cell left open, in their order
     error: str = ""
 
-# %% ../../nbs/52_refactoring/05_trace.ipynb #68f4c2f0
+# %% ../../nbs/52_refactoring/05_trace.ipynb #34a5093c
 @dataclass(frozen=True)
 class WrittenFile:
     """A file that the run left behind."""
@@ -150,6 +150,7 @@ class WrittenFile:
     digest: str  # SHA-256
     size: int
     kind: str  # csv, json, parquet, image, …; the suffix where it is none of these
+    inside: str = ""  # SHA-256 of what a packed file holds
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,7 @@ class Trace:
     seconds: float
     failed: int | None = None  # number of the cell that raised, where that was not meant
     error: str = ""
+    left_out: tuple[str, ...] = ()  # final values that nobody asked for
     folder: Path = Path()
     version: int = TRACE_VERSION
 
@@ -202,6 +204,7 @@ class Trace:
         folder = Path(folder)
         held = _read(folder / "trace.json", TRACE_VERSION)
         held["statements"] = tuple(_statement(s) for s in held["statements"])
+        held["left_out"] = tuple(held.get("left_out", ()))
         held["cells"] = tuple(_cell(c) for c in held["cells"])
         held["bindings"] = {k: _described(v) for k, v in held["bindings"].items()}
         held["files"] = {k: WrittenFile(**v) for k, v in held["files"].items()}

@@ -128,7 +128,7 @@ def undisturbed() -> Iterator[None]:
             if numpy_random is not None and other is not None:
                 numpy_random.set_state(other)
 
-# %% ../../nbs/52_refactoring/03c_values.ipynb #53e1f8f1
+# %% ../../nbs/52_refactoring/03c_values.ipynb #7f7dc429
 class _Walker:
     """Walks through one value."""
 
@@ -198,6 +198,8 @@ class _Walker:
             return mapping(kind, {k: self.node(v) for k, v in given.items()})
         if isinstance(value, types.MappingProxyType):
             return self.container(dict(value))
+        if kind in ("dict_keys", "dict_values", "dict_items"):
+            return sequence(kind, [self.node(v) for v in value])
         return None
 
     def sequence(self, value: Any, kind: str) -> Node:
@@ -222,7 +224,9 @@ class _Walker:
         for name in _slots(type(value)):
             with contextlib.suppress(AttributeError):
                 held[name] = getattr(value, name)
-        public = {k: v for k, v in held.items() if isinstance(k, str) and not k.startswith("_") and not is_clock(k)}
+        aside = ("meta",) if type(value).__module__ == "mlnb.core.result" else ()  # how long it took, and where
+        public = {k: v for k, v in held.items() if isinstance(k, str) and not (k.startswith("_") or is_clock(k))}
+        public = {k: v for k, v in public.items() if k not in aside}
         return mapping(kind, {f"attribute {k}": self.node(v) for k, v in public.items()}) if public else opaque(kind)
 
 # %% ../../nbs/52_refactoring/03c_values.ipynb #bc1d962e

@@ -2,6 +2,7 @@
 // browser owns only what a person is about to do (view.js). What an element asks for stands in its attributes:
 //
 //   <button data-do="go" data-target="x">  sends {id, do: "go", args: {target: "x"}}
+//   <button data-do="go" data-saves …>     the same, and silence is "not saved"
 //   <form data-do="sign" data-key="…">     the same with its fields and the data-* of the button that was used;
 //                                          Enter in a field is the first button
 //
@@ -18,7 +19,7 @@ function render({ model, el }) {
   const status = made("p", { role: "status" }), note = made("p", { className: "said", ariaHidden: "true" });
   const memory = memoryOf(view);
   const waiting = new Map(); // id → what was asked
-  let gone = false, said = ["", true, "", true];
+  let gone = false, clock = 0, said = ["", true, "", true];
   root.append(hide, view, status);
   el.append(root);
 
@@ -56,7 +57,7 @@ function render({ model, el }) {
     waiting.delete(id);
     if (asked.saves && ok) memory.sent(asked.key);
     const key = memory.find(asked.key) ? asked.key : asked.key.replace(/\/form$/, "");
-    if (asked.saves || text) say(text, ok, key, !asked.saves);
+    if (asked.saves || text) say(text, ok, key, !asked.saves && !(ok && asked.what === "look")); // what came of work stays
     else if (said[3]) say("", true);
   });
 
@@ -75,7 +76,7 @@ function render({ model, el }) {
     if (button.dataset.filter !== undefined) memory.show(button.dataset.filter);
     else if (button.dataset.form) memory.toggle(button.dataset.key);
     else if (button.form?.dataset.do) submit(button.form, button);
-    else if (button.dataset.do) send(button.dataset.do, args(button), button.dataset.key);
+    else if (button.dataset.do) send(button.dataset.do, args(button), keyOf(button), "saves" in button.dataset);
   });
   root.addEventListener("keydown", (event) => {
     const field = event.target, form = field.form;
@@ -113,11 +114,19 @@ function render({ model, el }) {
     if (!asks && !gone && root.isConnected && document.visibilityState === "visible") send("look", {});
   }
 
-  const every = model.get("look_every"), clock = every > 0 ? setInterval(look, every * 1000) : 0;
+  // Python asks for more looks while it works.
+  function pace() {
+    clearInterval(clock);
+    const every = model.get("look_every");
+    clock = every > 0 ? setInterval(look, every * 1000) : 0;
+  }
+
   model.on("change:html", redraw);
   model.on("comm_live_update", disconnect);
+  model.on("change:look_every", pace);
   redraw();
   connect();
+  pace();
   send("open", {});
   return () => [clock, ...[...waiting.values()].map(({ timer }) => timer)].forEach(clearTimeout);
 }

@@ -8,11 +8,12 @@
 //   <button data-filter="fail todo">        shows only the [data-s] with a data-key that are in one of these states
 //   <h1 data-focus tabindex=-1>             gets the focus where the focused element is gone: another view
 const CONTROLS = "a, button, input, select, textarea, summary, [tabindex]";
-const OWN = ["do", "key", "form", "choices", "s", "lmSuppressShortcuts"]; // what is no argument
+const OWN = ["do", "key", "form", "choices", "s", "saves", "lmSuppressShortcuts"]; // what is no argument
 const kept = {}; // name of a field → what was sent
 
 const args = (e) => Object.fromEntries(Object.entries(e.dataset).filter(([name]) => !OWN.includes(name)));
 const fields = (form) => [...form.elements].filter((field) => field.name);
+const keyOf = (e) => e.closest("[data-key]")?.dataset.key;
 const typed = (form) => fields(form).filter((field) => field.value !== field.defaultValue);
 
 function memoryOf(view) {
@@ -73,7 +74,7 @@ function memoryOf(view) {
 
   // What was sent is no draft any more.
   function sent(key) {
-    find(key)?.reset();
+    find(key)?.reset?.(); // a button has nothing to reset
     leave(key);
     delete drafts[key];
   }

@@ -197,7 +197,7 @@ def _end(process: subprocess.Popen[str], cookie: str) -> None:
         process.wait()
     kill_marked(cookie)
 
-# %% ../../nbs/70_ui/07_dashboard.ipynb #43966623
+# %% ../../nbs/70_ui/07_dashboard.ipynb #17a35e10
 class _Ended(BaseException):
     """A signal has asked us to end."""
 
@@ -222,7 +222,7 @@ def _signals() -> Iterator[None]:
 
 
 def dashboard(
-    name: Literal["overview", "monitor"] = "overview",
+    name: Literal["overview", "monitor", "refactor"] = "overview",
     *,
     port: int = 0,
     browser: bool = False,
@@ -234,6 +234,7 @@ def dashboard(
     ----------
     name
         `overview`: models, last checks, open items, runs. `monitor`: drift and metric of a model over its windows.
+        `refactor`: notebooks that became packages, and what was proved of them.
     port
         Port on 127.0.0.1, from 1024; 0 takes any that is free.
     browser

@@ -58,7 +58,7 @@ def read_message(
         raise ArgumentError(f"nothing here can {readable(message.do)!r}", nearest(message.do, known))
     return message
 
-# %% ../../nbs/70_ui/01_live.ipynb #22e659bc
+# %% ../../nbs/70_ui/01_live.ipynb #b6b0d205
 BROKEN = "Not saved: something broke on our side. Run this cell again"
 REMEMBERED = 200  # answers
 
@@ -73,8 +73,9 @@ class Desk:
         *,
         token: Callable[[], str],  # changes when the state does
         knows: Iterable[str] = (),  # what `act` can do
+        tells: Callable[[], str] = str,  # what came of work that outlasted its answer; said once
     ) -> None:
-        self.render, self.act, self.token, self.knows = render, act, token, tuple(knows)
+        self.render, self.act, self.token, self.knows, self.tells = render, act, token, tuple(knows), tells
         self.html, self.failure = "", None  # the failure is for whoever looks for the reason in the notebook
         self._seen, self._told, self._lock = "", OrderedDict[str, Answered](), threading.RLock()
         self._followers: list[Callable[[], object]] = []
@@ -111,7 +112,12 @@ class Desk:
 
     def _looked(self, how: str) -> Answered:
         """Draw anew where there is news, and always for somebody who has just come."""
-        return self._tried(lambda: self.redraw() if how == "open" or self.token() != self._seen else None, "")
+        return self._tried(lambda: self._look(how == "open"), "")
+
+    def _look(self, anew: bool) -> str:
+        if anew or self.token() != self._seen:
+            self.redraw()
+        return self.tells()
 
     def _done(self, message: Message) -> Answered:
         """Do it; once it is done, a view that cannot be drawn does not undo it."""
@@ -159,17 +165,18 @@ def _widget_class() -> Any:
 
     return Live
 
-# %% ../../nbs/70_ui/01_live.ipynb #ab0f5a49
+# %% ../../nbs/70_ui/01_live.ipynb #ae48fcbb
 def live(
     render: Callable[[], str],  # fills our templates
     act: Callable[[str, dict[str, str]], str],  # does what is asked, and says so
     *,
     token: Callable[[], str],  # changes when the state does
     knows: Iterable[str] = (),  # what `act` can do
+    tells: Callable[[], str] = str,  # what came of work that outlasted its answer; said once
     look_every: float = 4.0,  # seconds between two questions for news; 0 asks never
 ) -> Any:  # the widget; its `desk` draws and answers
     """Make a live view of a state that Python owns."""
-    desk = Desk(render, act, token=token, knows=knows)
+    desk = Desk(render, act, token=token, knows=knows, tells=tells)
     made = _widget_class()(html=desk.html, hides=uuid.uuid4().hex[:12], look_every=float(look_every), desk=desk)
     desk.follow(lambda: setattr(made, "html", desk.html))
     made.on_msg(lambda _, content, buffers: made.send(desk.answer(content if not buffers else None)))
