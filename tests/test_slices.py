@@ -14,7 +14,8 @@ from mlnb.core.errors import ArgumentError, RefusedError
 from mlnb.refactoring.notebook import read_notebook
 from mlnb.refactoring.refactor import refactor
 from mlnb.refactoring.reference import observe
-from mlnb.refactoring.slices import Slices, comments_only, dead_cells, find_targets, seeds
+from mlnb.refactoring.remainder import comments_only, dead_cells
+from mlnb.refactoring.slices import Slices, find_targets, seeds
 
 HERE = Path(__file__).parent / "notebooks"
 
