@@ -50,7 +50,7 @@ def cut_at(
     apart = [(first, end - 1) for first, end in spans(starts, pieces)]
     return cut(pieces, fixed=starts, together=apart, costs=Costs(lines=10_000))
 
-# %% ../../nbs/52_refactoring/34ab_cutting.ipynb #f95a4bdc
+# %% ../../nbs/52_refactoring/34ab_cutting.ipynb #f5fbaa3c
 @dataclass(frozen=True, eq=False)
 class Cutting:
     """A notebook that ran, cut into named steps."""
@@ -91,7 +91,8 @@ class Cutting:
         names = self.made.pieces.names
         mine = {b.name for b in names.bindings.values()} | {name for _, name in names.bindings}
         ours = {name for naming in self.namings for name in (naming.function, naming.result)}
-        return frozenset({*mine, *ours, *OURS, *(knob.name for knob in self.made.knobs)})
+        shared = {definition.name for definition in self.made.pieces.definitions}
+        return frozenset({*mine, *ours, *shared, *OURS, *(knob.name for knob in self.made.knobs)})
 
     @cached_property
     def parts(self) -> tuple[tuple[Part, ...], ...]:
