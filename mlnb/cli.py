@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from mlnb.core.result import Table
 
 # %% auto #0
-__all__ = ['VERBS', 'WRITERS', 'FORMS', 'WRITTEN', 'Out', 'Form', 'verb', 'is_list', 'is_mapping', 'pair', 'split_options',
-           'show', 'written', 'build', 'main']
+__all__ = ['VERBS', 'WRITERS', 'FORMS', 'WRITTEN', 'Out', 'Form', 'verb', 'pair', 'split_options', 'show', 'written', 'build',
+           'main']
 
 # %% ../nbs/81_cli.ipynb #8cbe0aa6
 VERBS = (
@@ -72,7 +72,7 @@ def verb(function: Callable[..., Any]) -> Callable[..., None]:
 def _option(name: str, annotation: Any, default: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
 
-# %% ../nbs/81_cli.ipynb #e8c51289
+# %% ../nbs/81_cli.ipynb #8561217f
 def _typer_parameter(p: Parameter) -> inspect.Parameter:
     """Describe one parameter to Typer."""
     default = None if p.default is inspect.Parameter.empty and not p.required else p.default
@@ -84,27 +84,17 @@ def _typer_parameter(p: Parameter) -> inspect.Parameter:
     name = "--" + p.name.replace("_", "-")
     if p.is_flag:
         return _option(p.name, Annotated[bool, typer.Option(name, help=p.help)], bool(default))
-    if is_mapping(p):
+    if p.is_mapping:
         names = (name, "-p") if p.name in ("params", "thresholds", "options", "fill") else (name,)
         return _option(
             p.name, Annotated[list[str] | None, typer.Option(*names, metavar="KEY=VALUE", help=p.help)], None
         )
     given = typer.Option(name, metavar=p.name.upper(), help=p.help, show_default=False)
-    if is_list(p) and not p.required:
+    if p.is_list and not p.required:
         return _option(p.name, Annotated[list[str] | None, given], None)
     return _option(p.name, Annotated[kind, given], default if p.required else None)
 
-
-def is_list(p: Parameter) -> bool:
-    """Whether a parameter takes several texts, which a person gives with commas, or as an option again and again."""
-    return not is_mapping(p) and not p.choices and any("[str" in t for t in p.types)
-
-
-def is_mapping(p: Parameter) -> bool:
-    """Whether a parameter is a mapping, which a person gives as repeated `-p key=value`."""
-    return any(t.startswith(("dict[", "Mapping[")) for t in p.types)
-
-# %% ../nbs/81_cli.ipynb #3ca3d3b0
+# %% ../nbs/81_cli.ipynb #125a45b4
 def _values(parameters: list[Parameter], typed: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     """Positional and keyword values of the public function, from what Typer parsed."""
     positional: list[Any] = []
@@ -119,10 +109,10 @@ def _values(parameters: list[Parameter], typed: dict[str, Any]) -> tuple[list[An
             keywords |= extra
         elif value is None or (value == p.default and p.kind != "positional"):
             continue
-        elif is_mapping(p):
+        elif p.is_mapping:
             plain = len(value) == 1 and "=" not in value[0] and "str" in p.types  # the name of a file
             keywords[p.name] = value[0] if plain else dict(pair(v) for v in value)
-        elif is_list(p) and not isinstance(value, str):
+        elif p.is_list and not isinstance(value, str):
             keywords[p.name] = convert(p, ",".join(value), "--" + p.name.replace("_", "-"))
         elif p.kind == "positional":
             positional.append(convert(p, value, p.name) if p.is_text else value)

@@ -53,7 +53,8 @@ def renderers() -> set[str]:
         for name, thing in inspect.getmembers(module):
             if getattr(thing, "__module__", "") != info.name:
                 continue
-            shows = inspect.isclass(thing) and any(hasattr(thing, form) for form in FORMS)
+            whole = inspect.isclass(thing) and not inspect.isabstract(thing)
+            shows = whole and any(hasattr(thing, form) for form in FORMS)
             makes = inspect.isfunction(thing) and re.search(r"(?:^|_)(?:html|page|pages)(?:$|_)", name)
             if shows or (makes and not name.startswith("_")):
                 found.add(f"{info.name}.{name}")

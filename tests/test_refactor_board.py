@@ -168,6 +168,20 @@ def test_a_notebook_that_is_refused_ends_with_status_5_the_cell_and_a_failed_run
     assert not (workspace.root / "packages" / "odd").exists()
 
 
+def test_the_template_takes_sections_and_targets(tmp_path):
+    workspace = make(tmp_path / "ws")
+    made = notebook(workspace.root / "n.ipynb", CELLS)
+    done = run_template(workspace.root, "-p", f"notebook={made}", "-p", "target=spread, started", "-p", "to=best")
+    assert (done[0], done[2]) == (0, ""), done
+    assert "3 of 3 values proved equal (1 varies)" in done[1] and "prints what nobody asked for" in done[1]
+    done = run_template(workspace.root, "-p", f"notebook={made}", "-p", "section=1-2, 4", "-p", "to=part")
+    assert (done[0], done[2]) == (0, ""), done
+    assert (workspace.root / "part/notebooks/part.ipynb").is_file() and "still in the notebook" in done[1]
+    runs = snapshot(workspace).runs
+    assert {(run.params["section"], run.params["target"]) for run in runs} == {("1-2, 4", ""), ("", "spread, started")}
+    assert json.loads(runs[0].read_text("package/proof.json"))["sections"] == ["cells 1-2", "cell 4"]
+
+
 def test_the_report_draws_the_cells_that_the_notebook_has(converted):
     report = stored(converted[0])
     data = next(chart.data for chart in report.charts if chart.kind == "graph")

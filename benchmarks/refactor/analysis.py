@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.refactor.deep import notebooks
+from benchmarks.refactor.common import notebooks
 from mlnb.core.errors import MLNBError
 from mlnb.core.workspace import Workspace, current
 from mlnb.refactoring.cells import cell_edges

@@ -8,29 +8,15 @@ the proof did not notice, and those without effect.
 
 from __future__ import annotations
 
-import argparse
-import json
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
-from mlnb.core.errors import MLNBError
-from mlnb.refactoring.convert import convert
+from benchmarks.refactor.common import asked, converted, line
 from mlnb.refactoring.deep import DeepProof, deep
-from mlnb.refactoring.notebook import read_notebook
 
 COLUMNS = ("notebook", "score", "noticed", "missed", "no effect", "second input", "knobs", "converted", "deep")
 
 
-def notebooks(folder: Path, only: list[str]) -> Iterator[tuple[str, Path]]:
-    """Give id and path of the notebooks in a list."""
-    listed = next(path for name in ("list.json", "notebooks.json") if (path := folder / name).exists())
-    for held in json.loads(listed.read_text(encoding="utf-8"))["notebooks"]:
-        if not only or held["id"] in only:
-            yield held["id"], folder / held["folder"] / held["path"]
-
-
-def row(name: str, found: DeepProof, seconds: float) -> str:
+def row(name: str, found: DeepProof, seconds: float) -> list[object]:
     """One line of the table."""
     count, score = found.mutants.count, found.mutants.score
     inputs, knobs = (
@@ -38,8 +24,17 @@ def row(name: str, found: DeepProof, seconds: float) -> str:
     )
     effect = count["equivalent"] + count["drowned"]
     said = "-" if score is None else f"{100 * score:.0f} %"
-    cells = [name, said, count["noticed"], count["missed"], effect, inputs, knobs]
-    return "| " + " | ".join(map(str, cells)) + f" | {seconds:.0f} s | {found.seconds:.0f} s |"
+    return [
+        name,
+        said,
+        count["noticed"],
+        count["missed"],
+        effect,
+        inputs,
+        knobs,
+        f"{seconds:.0f} s",
+        f"{found.seconds:.0f} s",
+    ]
 
 
 def details(found: DeepProof) -> Iterator[str]:
@@ -56,23 +51,13 @@ def details(found: DeepProof) -> Iterator[str]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser = asked(str(__doc__))
     parser.add_argument("--many", type=int, default=50, help="damages of each package")
-    parser.add_argument("--only", nargs="*", default=[], help="ids of notebooks")
     parser.add_argument("--missed", action="store_true", help="list what was missed")
     given = parser.parse_args()
-    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}", flush=True)
-    for name, path in notebooks(given.folder, given.only):
-        began = time.monotonic()
-        try:
-            made = convert(read_notebook(path), name="package", timeout=600)
-        except MLNBError as err:
-            print(f"| {name} | not converted: {err} |" + " |" * (len(COLUMNS) - 2), flush=True)
-            continue
-        seconds = time.monotonic() - began
+    for name, made, seconds in converted(given, COLUMNS):
         found = deep(made, mutants=given.many, timeout=600)
-        print(row(name, found, seconds), flush=True)
+        line(row(name, found, seconds))
         if given.missed:
             print("\n".join(details(found)), flush=True)
 

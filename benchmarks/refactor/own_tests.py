@@ -9,7 +9,6 @@ in its place the project's own tests run, and ought to fail. First they run on t
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import shutil
@@ -20,15 +19,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.refactor.deep import notebooks
-from mlnb.core.errors import MLNBError
-from mlnb.refactoring.convert import Conversion, convert, write_source
+from benchmarks.refactor.common import asked, converted, written
+from mlnb.refactoring.convert import Conversion, write_source
 from mlnb.refactoring.forks import Forks, imported
 from mlnb.refactoring.mutants import Mutant
 from mlnb.refactoring.mutants import mutants as make_mutants
 from mlnb.refactoring.mutation import MISSED, NOTICED, Clean, Damage, job_of, judge, run_clean
-from mlnb.refactoring.notebook import read_notebook
-from mlnb.refactoring.project import project_files
 
 COLUMNS = ("notebook", "tests fail", "tests pass", "no effect", "one run of the tests")
 
@@ -46,15 +42,6 @@ def damages(made: Conversion, many: int, folder: Path) -> Iterator[tuple[Mutant,
         for job, outcome in forks.run(jobs):
             mutant = found[int(job.name.removeprefix("mutant_"))]
             yield mutant, judge(mutant, outcome, made, clean)
-
-
-def written(made: Conversion, folder: Path) -> None:
-    """Write a project."""
-    write_source(made.source, folder / "src")
-    for path, content in project_files(made).items():
-        file = folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
 def run_tests(project: Path) -> tuple[bool, str, float]:
@@ -102,21 +89,13 @@ def tried(name: str, made: Conversion, many: int, tell: bool) -> Iterator[str]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser = asked(str(__doc__))
     parser.add_argument("--many", type=int, default=20, help="damages with an effect, of each package")
-    parser.add_argument("--only", nargs="*", default=[], help="ids of notebooks")
     parser.add_argument("--missed", action="store_true", help="list what the tests did not notice")
     given = parser.parse_args()
-    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}", flush=True)
-    for name, path in notebooks(given.folder, given.only):
-        try:
-            made = convert(read_notebook(path), name="package", timeout=600)
-        except MLNBError as err:
-            print(f"| {name} | not converted: {err} |", flush=True)
-            continue
-        for line in tried(name, made, given.many, given.missed):
-            print(line, flush=True)
+    for name, made, _ in converted(given, COLUMNS):
+        for said in tried(name, made, given.many, given.missed):
+            print(said, flush=True)
 
 
 if __name__ == "__main__":

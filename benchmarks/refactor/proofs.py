@@ -9,17 +9,12 @@ equal, with the reason that the proof gives.
 
 from __future__ import annotations
 
-import argparse
-import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
-from benchmarks.refactor.deep import notebooks
-from mlnb.core.errors import MLNBError
-from mlnb.refactoring.convert import Conversion, convert
+from benchmarks.refactor.common import asked, converted, line
+from mlnb.refactoring.convert import Conversion
 from mlnb.refactoring.nodes import Node
-from mlnb.refactoring.notebook import read_notebook
 from mlnb.refactoring.pieces import is_artist
 from mlnb.refactoring.prove import PLOT, Proved
 
@@ -70,25 +65,16 @@ def rest(made: Conversion) -> Iterator[str]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--only", nargs="*", default=[], help="ids of notebooks")
+    parser = asked(str(__doc__))
     parser.add_argument("--all", action="store_true", help="name what is not equal")
     given = parser.parse_args()
-    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}", flush=True)
     values: Counter[str] = Counter()
     shown: Counter[str] = Counter()
     whole = many = 0
-    for name, path in notebooks(given.folder, given.only):
-        began = time.monotonic()
-        try:
-            made = convert(read_notebook(path), name="package", timeout=600)
-        except MLNBError as err:
-            print(f"| {name} | refused: {err} |" + " |" * (len(COLUMNS) - 2), flush=True)
-            continue
+    for name, made, seconds in converted(given, COLUMNS):
         here, there = counts(made)
         cells = [name, here.total(), here["varies"], here["plot"], here["unproved"], said(there), made.attempt.name]
-        print(f"| {' | '.join(map(str, cells))} | {time.monotonic() - began:.0f} |", flush=True)
+        line([*cells, f"{seconds:.0f}"])
         if given.all:
             print("\n".join(rest(made)), flush=True)
         values, shown, many = values + here, shown + there, many + 1
@@ -96,7 +82,7 @@ def main() -> None:
     least = max(1, values.total())
     kinds = ("varies", "plot", "unproved")
     shares = [f"{values[key]} ({100 * values[key] / least:.1f} %)" for key in kinds]
-    print(f"| all | {values.total()} | {' | '.join(shares)} | {said(shown)} | {whole} of {many} show all equal | |")
+    line(["all", values.total(), *shares, said(shown), f"{whole} of {many} show all equal", ""])
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Values are checked after they were resolved: a frame has no truth value."""
 
-# %% ../../nbs/00_core/11b_lines.ipynb #cc804457
+# %% ../../nbs/00_core/11b_lines.ipynb #e8668b6e
 def parser(name: str, parameters: list[Parameter], about: str) -> Parser:
     """Make the parser of a magic."""
     made = Parser(
@@ -92,7 +92,7 @@ def parser(name: str, parameters: list[Parameter], about: str) -> Parser:
         elif p.kind == "option" and p.is_flag:
             made.add_argument(option_of(p), dest=p.name, action="store_true", default=None, help=text)
         elif p.kind == "option":
-            made.add_argument(option_of(p), dest=p.name, metavar=p.name.upper(), help=text)
+            made.add_argument(option_of(p), dest=p.name, metavar=p.name.upper(), action="append", help=text)
     made.add_argument("-o", "--out", metavar="NAME", help="keep the result in a variable of this name")
     return made
 
@@ -101,7 +101,7 @@ def option_of(parameter: Parameter) -> str:
     """Spelling of an option on a line."""
     return "--" + parameter.name.replace("_", "-")
 
-# %% ../../nbs/00_core/11b_lines.ipynb #f335da1b
+# %% ../../nbs/00_core/11b_lines.ipynb #5239e735
 @dataclass(frozen=True)
 class Line:
     """What stands on the line of a magic."""
@@ -133,8 +133,18 @@ def read_line(
         elif p.kind == "positional":
             positional.append((p, typed))
         else:
-            options[p.name] = (p, typed)
+            options[p.name] = (p, typed if p.is_flag else _one(name, p, typed))
     return Line(positional, options, given.out)
+
+
+def _one(name: str, p: Parameter, given: Sequence[str]) -> str:
+    """The word of an option; a list may be given word by word, with the option again and again."""
+    if len(given) == 1:
+        return given[0]
+    if p.is_list and not any(word.startswith((EXPRESSION, *QUOTED)) for word in given):
+        return ",".join(given)
+    hint = "Give the list as one expression in braces" if p.is_list else "Give it once"
+    raise ArgumentError(f"%{name}: {option_of(p)} is given {len(given)} times", hint)
 
 
 def _extra(name: str, parameters: list[Parameter], rest: list[str]) -> Iterator[tuple[str, str]]:

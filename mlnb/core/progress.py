@@ -104,7 +104,7 @@ def _place() -> _Line | _Output | None:
         return _Output(publisher)
     return _Line(sys.stderr) if _terminal(sys.stderr) else None
 
-# %% ../../nbs/00_core/15_progress.ipynb #f974237e
+# %% ../../nbs/00_core/15_progress.ipynb #aa9f5b7c
 T = TypeVar("T")
 _ACTIVE: list[Any] = []  # the bars of this process; the first one is shown
 _LOCK = threading.Lock()
@@ -146,8 +146,8 @@ class Progress(Generic[T]):
             now = time.monotonic()
             due = now - self.last >= EVERY and now - self.began >= PATIENCE
             if self.open and self.place is not None and due:
-                self.last = now
                 self.place.show(self.words(), self.bar())
+                self.last = time.monotonic()
 
     def close(self, *, broken: bool = False) -> None:
         """End the bar; a second time changes nothing."""

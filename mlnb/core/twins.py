@@ -17,7 +17,7 @@ from .errors import ArgumentError
 # %% auto #0
 __all__ = ['KINDS', 'TEXTUAL', 'HIDDEN', 'EXAMPLE', 'Parameter', 'describe', 'members', 'summary', 'parameter_help', 'convert']
 
-# %% ../../nbs/00_core/11_twins.ipynb #b6b9605d
+# %% ../../nbs/00_core/11_twins.ipynb #45a9b801
 @dataclass(frozen=True)
 class Parameter:
     """One parameter of a public function, as a surface sees it."""
@@ -42,6 +42,16 @@ class Parameter:
     def is_text(self) -> bool:
         """Whether a value is made from text, rather than taken from a variable."""
         return bool(self.types) and all(t in TEXTUAL or t.startswith("Literal[") for t in self.types)
+
+    @property
+    def is_mapping(self) -> bool:
+        """Whether it is a mapping, which a person gives as repeated `-p key=value`."""
+        return any(t.startswith(("dict[", "Mapping[")) for t in self.types)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it takes several texts, which a person gives with commas, or as an option again and again."""
+        return not self.is_mapping and not self.choices and any("[str" in t for t in self.types)
 
     @property
     def choices(self) -> tuple[Any, ...]:

@@ -37,10 +37,10 @@ from .signatures import signed
 from .trace import Trace
 
 # %% auto #0
-__all__ = ['ATTEMPTS', 'READABLE', 'RUFF', 'Attempt', 'Conversion', 'steps_for', 'shape', 'helper_modules', 'formatted',
+__all__ = ['ATTEMPTS', 'FEW', 'READABLE', 'RUFF', 'Attempt', 'Conversion', 'steps_for', 'shape', 'helper_modules', 'formatted',
            'convert', 'as_in_jupyter', 'proved', 'write_source']
 
-# %% ../../nbs/52_refactoring/34_convert.ipynb #05df9f27
+# %% ../../nbs/52_refactoring/34_convert.ipynb #223c1746
 @dataclass(frozen=True)
 class Attempt:
     """A way to shape the package."""
@@ -49,7 +49,7 @@ class Attempt:
     knobs: bool = True
     tell: bool = False  # give functions telling names where theirs say nothing
     shared: bool = False  # one function for statements that are repeated
-    share: float = 0.45  # functions for each live cell, at most
+    share: float = 0.42  # functions for each live cell, at most
     headings: bool = False  # one function for each heading
 
 
@@ -79,7 +79,8 @@ class Conversion:
     tried: tuple[tuple[str, str], ...] = ()  # attempts that did not hold, and why
     edits: tuple[Mapping[str, str | int], ...] = ()  # what a person changed, one after the other
 
-# %% ../../nbs/52_refactoring/34_convert.ipynb #cd583f68
+# %% ../../nbs/52_refactoring/34_convert.ipynb #89ff86f6
+FEW = 3  # steps that a notebook may have, whatever else it holds
 READABLE = 25  # lines that a function may have on average, whatever the number of functions
 
 
@@ -92,7 +93,8 @@ def steps_for(
     own = sum(isinstance(n, ast.FunctionDef) for d in pieces.definitions for n in ast.walk(ast.parse(d.text)))
     helpers = 2 + bool(pieces.names.facts.plots)  # run, main, take_figures
     short = math.ceil(sum(piece.lines for piece in pieces.pieces) / READABLE)
-    most = max(1, int(live * attempt.share) - own - helpers, short if attempt.share else 1)
+    few = min(FEW, live // 2)  # a short notebook still loads, fits and looks in functions of their own
+    most = max(1, int(live * attempt.share) - own - helpers, few, short) if attempt.share else 1
     if not attempt.headings:
         return cut(pieces, most=most)
     cells = pieces.names.notebook.cells

@@ -19,7 +19,7 @@ from .notebook import Notebook, Statement
 __all__ = ['Facts', 'Import', 'Binding', 'package_names', 'telling', 'free_name', 'is_import', 'definition_of', 'imported',
            'Names', 'names_of', 'require_known']
 
-# %% ../../nbs/52_refactoring/22_declarations.ipynb #80bd6789
+# %% ../../nbs/52_refactoring/22_declarations.ipynb #23b31ee4
 @dataclass(frozen=True)
 class Facts:
     """What a run of the notebook told, by the place of the statement."""
@@ -33,6 +33,7 @@ class Facts:
     star: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # names that a star import brought
     bound: Mapping[int, frozenset[str]] | None = None  # names that were bound, of those that may be
     constants: frozenset[str] = frozenset()  # names that are values in the end, imported ones too
+    final: frozenset[str] | None = None  # all names that the notebook ends with; None: it was not run
     options: frozenset[str] = frozenset()  # options of libraries that it sets, such as pandas.display.max_rows
     changed: Mapping[int, frozenset[str]] | None = None  # names whose object was changed in place
     raised: Mapping[int, str] = field(default_factory=dict)  # exceptions that a cell is meant to raise

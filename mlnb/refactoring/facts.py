@@ -13,7 +13,7 @@ from .trace import Described, Trace
 # %% auto #0
 __all__ = ['annotation', 'facts_of']
 
-# %% ../../nbs/52_refactoring/30_facts.ipynb #9eb2694f
+# %% ../../nbs/52_refactoring/30_facts.ipynb #73c856b9
 _PLAIN = re.compile(r"[\w.]+(\[[\w., \[\]|]+\])?")
 _UNTOLD = ("NoneType", "object", "module", "function", "builtin_function_or_method", "type", "method", "ellipsis")
 
@@ -52,6 +52,7 @@ def facts_of(
         bound={s.place: frozenset(s.bound) for s in trace.statements},
         options=frozenset(option for s in trace.statements for option in s.options),
         constants=frozenset(name for name, found in trace.bindings.items() if found.kind == "value"),
+        final=frozenset(trace.bindings),
         changed={s.place: frozenset(s.changed) for s in trace.statements},
         raised={s.place: s.error for s in trace.statements if s.error},
         shapes={(s.place, n): d.shape for s in trace.statements for n, d in s.types.items() if d.shape},

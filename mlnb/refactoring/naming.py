@@ -126,7 +126,7 @@ def _heading(pieces: Pieces, step: Segment) -> str:
         return ""
     return step.heading
 
-# %% ../../nbs/52_refactoring/26_naming.ipynb #7801f58f
+# %% ../../nbs/52_refactoring/26_naming.ipynb #d5f06db9
 @dataclass
 class Namer:
     """Gives out names that nobody has."""
@@ -188,7 +188,8 @@ class Namer:
             return "add", rest
         told = [said for said in kinds_said(" ".join(rest)) if said != "features"]
         does = len(told) == 1 and told[0] in kinds
-        return VERBS[told[0] if busy and does else kind], rest  # its author knows
+        verb = VERBS[told[0] if busy and does else kind]  # its author knows
+        return None if rest in ([verb], [f"{verb}s"]) else (verb, rest)
 
     def _is_free(self, name: str) -> bool:
         return name.isidentifier() and name not in self.taken and name not in BUILTINS and not keyword.iskeyword(name)

@@ -39,9 +39,9 @@ from mlnb.refactoring.written import (
 )
 
 # %% auto #0
-__all__ = ['refactor', 'converted']
+__all__ = ['refactor', 'asked_for', 'converted']
 
-# %% ../../nbs/52_refactoring/36_refactor.ipynb #6b43f6fe
+# %% ../../nbs/52_refactoring/36_refactor.ipynb #6435da0b
 def refactor(
     notebook: str | Path,
     *,
@@ -57,70 +57,17 @@ def refactor(
 ) -> Report:
     """Turn a notebook into a package, and prove that the package does what the notebook did.
 
-    The notebook runs twice, in fresh processes and fresh copies of its folder: once as it is, once statement
-    by statement under observation. Its statements are cut into functions, never reordered; the package runs in a
-    process of its own; and all values, displays, figures, printed texts and files are compared. Where they differ,
-    the notebook is cut again, coarser. A package that does not do what the notebook did is not written.
-
-    Parameters
-    ----------
-    notebook
-        A Jupyter notebook in Python. It is never changed.
-    to
-        Folder of the package; default: a folder beside the notebook with its name.
-    name
-        Name of the package, as one imports it; default: made of the folder's name.
-    yes
-        Replace a package that `refactor` wrote there before.
-    section
-        Only these sections become functions, one or several: headings, or cells such as "3-7". `notebooks/` gets the
-        notebook with calls in their place, and that is proved. A further call with another section adds to them.
-    target
-        What the package shall make, one or several: final values by their names, files, "figure 3", "cell 12" for all
-        that a cell shows. Only what they depend on becomes the package; default: everything but dead cells.
-    deep
-        Also damage the package in 50 places and see whether the proof notices, and run notebook and package on changed
-        data and with changed settings. Takes many times as long.
-    nbdev
-        Also write the notebooks of an nbdev project, from which the same modules are exported.
-    edits
-        A package whose changes by hand are made again, its `proof.json`, or a list of edits as JSON.
-    timeout
-        Seconds for each run.
-
-    Returns
-    -------
-    Report
-        MLN-F001 to MLN-F005: the share of values, displays, figures, texts and files that are proved equal (relative
-        tolerance 1e-9; close: 1e-6), with the steps and the proof as tables; with `deep` also MLN-F010 to MLN-F012.
-        `proof.json` in the package says the same.
-
-    Raises
-    ------
-    RefusedError
-        The notebook cannot be converted: the cell and the reason.
-    ArgumentError
-        A folder that holds something else; a section or target that the notebook does not have.
-    DataError, FileError
-        No notebook.
-
-    Examples
-    --------
-    >>> mlnb.refactor("titanic.ipynb", to="titanic")  # doctest: +SKIP
+    `mlnb.refactor` says what the parameters are, what is returned and what is raised; it adds the walk.
     """
     started = time.perf_counter()
-    require_time(timeout)
-    held = read_notebook(notebook)
-    folder = folder_for(held, to)
-    require_name(name)
-    require_free(folder, yes)
-    targets, sections = _several(target, "target"), _several(section, "section")
-    _require_one(deep=deep, section=bool(sections), target=bool(targets))
+    held, folder = asked_for(notebook, to, name, yes, timeout)
+    sections = _several(section, "section")
+    _require_one(deep=deep, section=bool(sections), target=bool(target))
     if sections:
         _require_one(section=True, nbdev=nbdev, edits=edits is not None)
         return _by_sections(held, sections, folder, name, timeout, started)
     again = read_edits(edits) if edits is not None else []
-    made = converted(held, targets, name=name or package_name(folder), timeout=timeout)
+    made = converted(held, target, name=name or package_name(folder), timeout=timeout)
     made = edited(made, again, timeout=timeout) if again else made
     further = prove_deeply(made, timeout=timeout) if deep else None
     require_unchanged(held)
@@ -128,15 +75,27 @@ def refactor(
     return with_edits(report_of(made, folder, time.perf_counter() - started, further), made.edits)
 
 
+def asked_for(
+    notebook: str | Path, to: str | Path | None, name: str | None, yes: bool, timeout: float
+) -> tuple[Notebook, Path]:
+    """The notebook and the folder of its package; refused at once is what could not be written in the end."""
+    require_time(timeout)
+    held = read_notebook(notebook)
+    folder = folder_for(held, to)
+    require_name(name)
+    require_free(folder, yes)
+    return held, folder
+
+
 def converted(
     notebook: Notebook,
-    targets: Sequence[str] = (),
+    target: str | Sequence[str] = (),
     *,
     name: str,  # of the package
     timeout: float,
 ) -> Conversion:
     """Convert a notebook, or what targets depend on."""
-    if targets:
+    if targets := _several(target, "target"):
         return convert_targets(notebook, targets, name=name, timeout=timeout)
     return convert_living(notebook, name=name, timeout=timeout)
 

@@ -41,7 +41,7 @@ from .trace import Plan, Trace
 __all__ = ['DETERMINISTIC', 'VARIES', 'SCRATCH', 'closes_figures', 'observe', 'reference', 'Repeat', 'repeats', 'scratch_names',
            'cause']
 
-# %% ../../nbs/52_refactoring/06b_reference.ipynb #bac8508c
+# %% ../../nbs/52_refactoring/06b_reference.ipynb #c56df161
 def closes_figures(
     notebook: Notebook,
     environment: Mapping[str, str] | None = None,  # default: this process's
@@ -72,14 +72,7 @@ def observe(
         with working_copy(notebook.path) as copy:
             plan = Plan.of(notebook, closes_figures(notebook, environment), str(copy.root))
             command = [sys.executable, "-P", "-m", "mlnb.refactoring.observe", plan.save(out / "plan.json"), out]
-            child = run_child(
-                command,
-                copy.folder,
-                timeout,
-                hash_seed=hash_seed,
-                environment=environment,
-                surroundings=copy.surroundings,
-            )
+            child = copy.run(command, timeout, hash_seed=hash_seed, environment=environment)
         require_end(child, out, timeout, "process")
         trace = Trace.load(out)
         if trace.failed is not None:

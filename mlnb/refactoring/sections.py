@@ -23,7 +23,7 @@ from .segments import cut
 # %% auto #0
 __all__ = ['DISPLAY', 'FIGURES', 'Section', 'headings_of', 'find_sections', 'Cutting', 'cut_out']
 
-# %% ../../nbs/52_refactoring/34c_sections.ipynb #0db5c617
+# %% ../../nbs/52_refactoring/34c_sections.ipynb #5d50c114
 @dataclass(frozen=True)
 class Section:
     """A part of a notebook that somebody named."""
@@ -79,7 +79,8 @@ def _range(notebook: Notebook, text: str, known: Mapping[str, tuple[int, ...]]) 
     if not 1 <= first <= last <= len(notebook.cells):
         why = f"the notebook has no cells {text}"
         raise ArgumentError(why, f"It has code cells 1 to {len(notebook.cells)}", key="section")
-    return Section(f"cells {first}-{last}", tuple(range(first, last + 1)))
+    title = f"cells {first}-{last}" if last > first else f"cell {first}"
+    return Section(title, tuple(range(first, last + 1)))
 
 # %% ../../nbs/52_refactoring/34c_sections.ipynb #383972c8
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class Segment:
     kind: str
     heading: str = ""
 
-# %% ../../nbs/52_refactoring/25_segments.ipynb #a05d71b0
+# %% ../../nbs/52_refactoring/25_segments.ipynb #80bc9f8a
 class Crossing:
     """Which values cross a cut."""
 
@@ -57,7 +57,7 @@ class Crossing:
         self.final: dict[str, int] = {}  # value that the notebook ends with → the piece that binds it last
         self._places: dict[str, list[int]] = {}
         self._needs: dict[str, list[bool]] = {}  # whether a piece needs what was there before
-        last = pieces.names.last
+        last, final = pieces.names.last, pieces.names.facts.final
         for i, piece in enumerate(self.pieces):
             needed = piece.reads | (piece.may_bind - piece.scratch)
             for name in needed | piece.binds:  # what it may bind only may still be what was there before
@@ -65,7 +65,8 @@ class Crossing:
                 self._needs.setdefault(name, []).append(name in needed)
             for name in piece.leaves:
                 self.first.setdefault(name, i)
-                if name in last and last[name].kind == "value" and not name.startswith("_"):
+                ends = name in last and (final is None or name in final)
+                if ends and last[name].kind == "value" and not name.startswith("_"):
                     self.final[name] = i
 
     def is_live(self, name: str, at: int) -> bool:

@@ -23,10 +23,10 @@ from .notebook import Cell
 from .prove import PLOT, Proof, Proved
 
 # %% auto #0
-__all__ = ['CODES', 'MOST_UNPROVED', 'MOST_EDGES', 'TONES', 'MOST_CELLS', 'MOST_ARCS', 'report_of', 'kinds_held', 'picture_of',
-           'first_line']
+__all__ = ['CODES', 'MOST_UNPROVED', 'MOST_EDGES', 'TONES', 'MOST_CELLS', 'MOST_ARCS', 'result_of', 'report_of', 'kinds_held',
+           'picture_of', 'first_line']
 
-# %% ../../nbs/52_refactoring/35e_told.ipynb #3b464017
+# %% ../../nbs/52_refactoring/35e_told.ipynb #59830524
 CODES = {
     "binding": ("MLN-F001", "Values are those of the notebook"),
     "display": ("MLN-F002", "Displayed values are those of the notebook"),
@@ -45,13 +45,14 @@ MOST_UNPROVED = 0.05
 _GOOD = ("equal", "close")
 
 
-def _result(what: str, proof: Proof) -> Result:
+def result_of(what: str, proof: Proof) -> Result:
     """The result for one kind of thing."""
     code, title = CODES[what]
-    held = [item for item in proof.items if item.what == what]
+    held = [item for item in proof.items if item.what == what and item.state != "dropped"]
     count = proof.count(what)
     if not held:
-        return Result(code=code, title=title, status=Status.NOT_APPLICABLE, advice=f"The notebook {_NOTHING[what]}")
+        whose = "What was asked for" if proof.count()["dropped"] else "The notebook"
+        return Result(code=code, title=title, status=Status.NOT_APPLICABLE, advice=f"{whose} {_NOTHING[what]}")
     varies = [item for item in held if item.state == "varies"]
     unproved = [item for item in held if item.state == "unproved" and item.where != PLOT]
     status, advice = Status.PASS, ""
@@ -62,14 +63,15 @@ def _result(what: str, proof: Proof) -> Result:
         status, advice = Status.WARN, f"{_names(varies)} differ between two runs of the notebook: {varies[0].where}"
     elif what == "binding" and len(unproved) > MOST_UNPROVED * len(held):
         status, advice = Status.WARN, f"Nothing in {_names(unproved)} can be compared; show what is in them"
+    compared = len(held) - count["varies"] - count["unproved"]
     return Result(
         code=code,
         title=title,
         status=status,
-        value=sum(count[state] for state in _GOOD) / len(held),
+        value=sum(count[state] for state in _GOOD) / compared if compared else None,
         unit="share",
         threshold=1.0,
-        n=len(held),
+        n=compared,
         evidence=dict(count),
         advice=advice,
     )
@@ -79,7 +81,7 @@ def _names(items: Sequence[Proved]) -> str:
     more = f" and {len(items) - 3} more" if len(items) > 3 else ""
     return ", ".join(shorten(i.name, 40) for i in items[:3]) + more
 
-# %% ../../nbs/52_refactoring/35e_told.ipynb #b59966d5
+# %% ../../nbs/52_refactoring/35e_told.ipynb #d0006acb
 def report_of(
     made: Conversion,
     folder: Path,
@@ -87,13 +89,15 @@ def report_of(
     further: DeepProof | None = None,
 ) -> Report:
     """What a conversion says of itself."""
-    results = (*(_result(what, made.proof) for what in CODES), *(further.results() if further else ()))
+    results = (*(result_of(what, made.proof) for what in CODES), *(further.results() if further else ()))
     live = len({part.cell for piece in made.pieces.pieces for part in piece.statements})
     count = made.proof.count("binding")
     equal = sum(count[state] for state in _GOOD)
-    asked = sum(count.values()) - count["varies"] - count["unproved"]
-    said = f"{live} live cells became {len(made.steps)} functions; {equal} of {asked} values are proved equal"
-    others = ", ".join(f"{count[state]} {state}" for state in ("varies", "unproved", "different") if count[state])
+    asked = sum(count.values()) - count["varies"] - count["unproved"] - count["dropped"]
+    cells, functions = _many(live, "live cell"), _many(len(made.steps), "function")
+    said = f"{cells} became {functions}; {equal} of {_many(asked, 'value')} proved equal"
+    apart = ("varies", "unproved", "different", "dropped")
+    others = ", ".join(f"{count[state]} {state}" for state in apart if count[state])
     said = f"{said} ({others})" if others else said
     return Report(
         kind="refactor",
@@ -115,6 +119,11 @@ def report_of(
             "runs": {name: round(took, 1) for name, took in made.proof.seconds.items()},
         },
     )
+
+
+def _many(count: int, what: str) -> str:
+    """A count of things in words."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def kinds_held(made: Conversion) -> dict[str, str]:
