@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("MLNB_DATA", ROOT.parent / "shared" / "data"))
@@ -17,6 +18,10 @@ for _name, _value in {
     "GOMP_SPINCOUNT": "0",
 }.items():
     os.environ.setdefault(_name, _value)
+
+# The same examples in every run, and none that fails because the machine made it wait.
+settings.register_profile("mlnb", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("mlnb")
 
 
 def _read(name: str):

@@ -7,7 +7,7 @@ import json
 import re
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,6 +25,7 @@ from mlnb.cli import main
 from mlnb.core import layout
 from mlnb.core.errors import ArgumentError, DataError, FileError
 from mlnb.core.render import standalone
+from mlnb.tracking.snapshot import snapshot
 from mlnb.ui import boards
 from mlnb.ui import publish as publishing
 from mlnb.ui.boards import current_models, know
@@ -453,18 +454,18 @@ def test_the_live_page_shows_the_same_and_goes_where_it_is_asked(lived):
 
 
 def test_the_age_that_a_live_page_tells_is_that_of_its_answers(lived, monkeypatch):
-    start = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    start = snapshot(lived).as_of.replace(second=0, microsecond=0) + timedelta(minutes=1)  # all was recorded before
     at = lambda **later: monkeypatch.setenv("MLNB_NOW", (start + timedelta(**later)).isoformat())  # noqa: E731
     at()
     page = BoardPage("overview", lived)
     first = page.known()
     at(seconds=30)
-    assert page.known() is first and "Data as of 2026-03-01 12:00 UTC" in page.render()
+    assert page.known() is first and f"Data as of {start:%Y-%m-%d %H:%M} UTC" in page.render()
     report = first.records[0].monitors[0].artifacts / "report" / "report.json"
     report.write_text(report.read_text(encoding="utf-8").replace("drifted", "altered"), encoding="utf-8")
     at(seconds=61)
     assert page.known().taken.as_of == start + timedelta(seconds=61)
-    assert "altered" in page.render() and "12:01 UTC" in page.render()
+    assert "altered" in page.render() and f"{start + timedelta(minutes=1):%H:%M} UTC" in page.render()
     at(days=400)
     monitored = lambda known: [str(i.result.status) for rs in known.reviews.values() for r in rs for i in r.items]  # noqa: E731
     assert monitored(page.known()) == monitored(know(lived)) != monitored(first)

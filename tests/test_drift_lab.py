@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from browsing import watched
 from helpers_lab import DONE, FORGET, Lab
+from helpers_work import GENEROUS
 
 COLUMNS, ROWS = 300, 8_000
 AT_ONCE = "import mlnb.core.progress as p; p.PATIENCE = 0"  # on a fast machine, too
@@ -53,7 +54,7 @@ def run_drift(lab, browser, name: str, line: str):
         page.evaluate(FORGET)
         page.evaluate(WATCH)
         page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
-        page.wait_for_function(DONE, timeout=90_000)
+        page.wait_for_function(DONE, timeout=3000 * GENEROUS)
         page.wait_for_selector(".jp-OutputArea .mlnb h2")
         page.wait_for_function("() => !document.querySelector('.jp-OutputArea progress')")  # gone
         said = page.locator(".jp-OutputArea-output").all_inner_texts()

@@ -9,18 +9,17 @@ import os
 import resource
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from helpers_store import STORE, copy_store
+from helpers_work import GENEROUS, serving
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -832,32 +831,32 @@ def test_a_hundred_kills_at_random_instants(built_store, tmp_path):
 def test_of_two_writers_one_dies(built_store, tmp_path):
     ledger = open_ledger(copy_store(built_store, tmp_path / "ws"))
     dies, lives = (start("write", ledger.anchor.workspace, who, n) for who, n in (("dies", 10_000), ("lives", 30)))
-    first = dies.stdout.readline()
-    time.sleep(0.2)
+    first, begun = dies.stdout.readline(), lives.stdout.readline()  # both are at it
     os.kill(dies.pid, signal.SIGKILL)
-    rest, _ = dies.communicate()
-    out, err = lives.communicate(timeout=120)
-    assert lives.returncode == 0, err
-    assert len(acknowledged(out)) == 30
-    check_whole(ledger, acknowledged(first + rest) + acknowledged(out))
+    rest, out = dies.stdout.read(), lives.stdout.read()  # `communicate` would miss what came with the first line
+    dies.communicate(), lives.communicate(timeout=120)
+    assert lives.returncode == 0
+    assert len(acknowledged(begun + out)) == 30
+    check_whole(ledger, acknowledged(first + rest) + acknowledged(begun + out))
 
 
 @pytest.mark.long
 def test_a_server_keeps_anchor_and_marks(logged, tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     load_mlflow()
     workspace, api, model = logged
-    server = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-         "--backend-store-uri", f"sqlite:///{workspace.folder / STORE}"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
+
+    def start(port: int) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+             "--backend-store-uri", f"sqlite:///{workspace.folder / STORE}"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+
+    def ask(port: int) -> None:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=GENEROUS).close()
+
+    server, port = serving(start, ask)
     try:
-        for _ in range(240):
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
-                break
-            time.sleep(0.5)
         address = load_settings(overrides={"tracking.uri": f"http://127.0.0.1:{port}"})
         one, two = (open_ledger(Workspace(make(tmp_path / name).root, address)) for name in ("one", "two"))
         for number in range(3):
@@ -871,4 +870,4 @@ def test_a_server_keeps_anchor_and_marks(logged, tmp_path):
             write_mark("m-unknown", "mlnb.x", "y", workspace=two.anchor.workspace)
     finally:
         os.killpg(server.pid, 15)
-        server.wait(30)
+        server.wait(GENEROUS)

@@ -6,14 +6,15 @@ import dataclasses
 import json
 import shutil
 import threading
-import time
 from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
 from helpers_boards import known_of, run_of, trained, window_report
 from helpers_lived import current_is
+from helpers_work import GENEROUS
 
+from mlnb.core import files
 from mlnb.core.errors import FileError
 from mlnb.core.files import file_lock
 from mlnb.core.workspace import make
@@ -92,8 +93,23 @@ def test_a_workspace_that_was_moved_with_its_pages_goes_on(bare_workspace, tmp_p
         assert publish(workspace=make(moved)).folder == moved / "published"
 
 
+@pytest.fixture
+def turned_away(monkeypatch):
+    """Set when somebody has found a lock taken."""
+    found, try_lock = threading.Event(), files._try_lock
+
+    def tried(descriptor):
+        if try_lock(descriptor):
+            return True
+        found.set()
+        return False
+
+    monkeypatch.setattr(files, "_try_lock", tried)
+    return found
+
+
 def test_two_publishers_of_one_folder_wait_for_each_other_and_read_behind_the_lock(
-    bare_workspace, tmp_path, monkeypatch
+    bare_workspace, tmp_path, monkeypatch, turned_away
 ):
     place, read, done = tmp_path / "place", [], []
     know = publishing.know
@@ -101,13 +117,13 @@ def test_two_publishers_of_one_folder_wait_for_each_other_and_read_behind_the_lo
     with file_lock(place / LOCK):
         waiting = threading.Thread(target=lambda: done.append(publish(to=str(place), workspace=bare_workspace)))
         waiting.start()
-        time.sleep(0.3)
+        assert turned_away.wait(GENEROUS)
         assert read == [] and done == [] and [p.name for p in place.iterdir()] == [LOCK]
-    waiting.join(30)
+    waiting.join(GENEROUS)
     assert len(read) == len(done) == 1 and json.loads((place / MARKER).read_text(encoding="utf-8"))["workspace"]
 
 
-def test_who_comes_second_to_an_empty_folder_is_refused_behind_the_lock(bare_workspace, tmp_path):
+def test_who_comes_second_to_an_empty_folder_is_refused_behind_the_lock(bare_workspace, tmp_path, turned_away):
     place, said = tmp_path / "place", []
     second = make(tmp_path / "second")
 
@@ -120,10 +136,10 @@ def test_who_comes_second_to_an_empty_folder_is_refused_behind_the_lock(bare_wor
     with file_lock(place / LOCK):
         waiting = threading.Thread(target=late)
         waiting.start()
-        time.sleep(0.3)
+        assert turned_away.wait(GENEROUS)
         known = publishing.know(bare_workspace)
         publishing._write(place, publishing.pages_of(known), known, whole=True)
         before = {p.name: p.read_bytes() for p in place.glob("*.html")}
-    waiting.join(30)
+    waiting.join(GENEROUS)
     assert len(said) == 1 and "another workspace" in said[0]
     assert {p.name: p.read_bytes() for p in place.glob("*.html")} == before

@@ -393,9 +393,9 @@ def test_the_callers_globals_are_the_default():
 
 
 def test_a_bad_parameter_is_refused_in_a_moment(template, bare_workspace):
-    """Under 0.6 s of CPU for the whole process, nothing heavy imported, nothing written."""
+    """Few modules are imported, none of them heavy, and nothing is written."""
     code = (
-        "import resource, sys\n"
+        "import sys\n"
         "from mlnb.core.errors import ArgumentError\n"
         "from mlnb.pipelines.run import run\n"
         f"try: run({str(template.path)!r}, rows='three')\n"
@@ -403,12 +403,8 @@ def test_a_bad_parameter_is_refused_in_a_moment(template, bare_workspace):
         "else: raise SystemExit('not refused')\n"
         "heavy = {'mlflow', 'papermill', 'nbformat', 'pandas', 'jupyter_client', 'zmq'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
-        "used = resource.getrusage(resource.RUSAGE_SELF)\n"
-        "print(used.ru_utime + used.ru_stime)\n"
+        "print(len(sys.modules))\n"
     )
-    seconds = min(
-        float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
-        for _ in range(3)
-    )
-    assert seconds < 0.6
+    many = int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+    assert many < 400, many  # pandas alone would be some six hundred more
     assert sorted(p.name for p in bare_workspace.folder.rglob("*")) == [".gitignore"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import time
+import threading
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -94,8 +94,10 @@ class TestAnswers:
         proof = walk.draft.proof
         walk.edit(lambda draft: draft.rename("measure_orders", "judge_orders"))
 
+        looked = threading.Event()
+
         def slow(draft):
-            time.sleep(0.6)
+            assert looked.wait(60)
             return replace(draft, proof=proof)
 
         monkeypatch.setattr(Draft, "prove", slow)
@@ -105,6 +107,7 @@ class TestAnswers:
         assert asks(desk, "look") == {"id": f"w{asks.count}", "ok": True, "said": ""}
         again = asks(desk, "prove", seen=walk.state().seen)
         assert not again["ok"] and "being done already" in again["said"]
+        looked.set()
         walk.wait()
         assert asks(desk, "look")["said"].startswith("Proved: ") and "<progress" not in desk.html
         assert asks(desk, "look")["said"] == "" and walk.draft.ok
@@ -114,9 +117,11 @@ class TestAnswers:
 
         proof = walk.draft.proof
         walk.edit(lambda draft: draft.rename("measure_orders", "judge_orders"))
-        monkeypatch.setattr(Draft, "prove", lambda draft: time.sleep(0.3) or replace(draft, proof=proof))
+        changed = threading.Event()
+        monkeypatch.setattr(Draft, "prove", lambda draft: replace(draft, proof=proof) if changed.wait(60) else None)
         walk.prove()
         walk.edit(lambda draft: draft.rename("judge_orders", "weigh_orders"))
+        changed.set()
         walk.wait()
         with pytest.raises(RefusedError, match="changed while the package ran"):
             walk.tell()
@@ -209,6 +214,14 @@ def hostile_walk(text: str) -> Walked:
     )  # fmt: skip
 
 
+def shown(place):
+    """Waits for what is drawn: it comes by another message than the sentence that says what was done."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=60_000)
+    return expect(place)
+
+
 def test_a_conversion_is_walked_through_by_keyboard(browser, tmp_path):
     lab = Lab(tmp_path / "lab", tmp_path / "ws")
     try:
@@ -237,7 +250,7 @@ def test_a_conversion_is_walked_through_by_keyboard(browser, tmp_path):
         assert page.locator(".jp-Notebook .jp-Cell").count() == cells
         page.keyboard.press("Space")
         said(page, "cut before cell 3")
-        assert steps.count() == 2
+        shown(steps).to_have_count(2)
 
         tab_to(page, "Rename", back=True)
         page.keyboard.press("Enter")
@@ -248,17 +261,16 @@ def test_a_conversion_is_walked_through_by_keyboard(browser, tmp_path):
         fill(page, "load_orders")
         page.keyboard.press("Enter")
         said(page, "renamed to load_orders")
-        assert steps.first.locator("h4").inner_text().endswith("load_orders")
+        shown(steps.first.locator("h4")).to_have_text(re.compile("load_orders$"))
         tab_to(page, "↓ to")
         page.keyboard.press("Enter")
         said(page, "cell 2 moved from load_orders")
-        assert "cells 2 to 5" in steps.nth(1).inner_text()
-        assert page.locator(".live .t").inner_text().endswith("○ not proved")
-        assert page.locator(".live form[data-do=write]").count() == 0
+        shown(steps.nth(1)).to_contain_text("cells 2 to 5")
+        shown(page.locator(".live .t")).to_have_text(re.compile("○ not proved$"))
+        shown(page.locator(".live form[data-do=write]")).to_have_count(0)
 
         tab_to(page, "Prove again")
         page.keyboard.press("Enter")
-        page.wait_for_selector(".live progress")
         page.wait_for_selector(".live h2.t[data-s=pass]", timeout=90_000)
         said(page, "Proved: ")
         assert page.locator(".live .t").inner_text().endswith("✓ proved")

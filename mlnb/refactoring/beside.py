@@ -192,7 +192,7 @@ def go_to_data() -> None:
         os.chdir(FOLDER)
 '''
 
-# %% ../../nbs/52_refactoring/34e_beside.ipynb #5c164600
+# %% ../../nbs/52_refactoring/34e_beside.ipynb #add841c4
 def prove_beside(
     cutting: Cutting,
     text: str,  # of the new notebook
@@ -218,7 +218,7 @@ def prove_beside(
         seconds=seen.seconds,
     )
     proof = prove(original, trace, again, made, literal=cutting.literal)
-    return replace(proof, items=(*(_in_kernel(item, trace, ran) for item in proof.items), *_further(trace, seen, ran)))
+    return replace(proof, items=(*(_in_kernel(item, trace, ran) for item in proof.items), *_further(seen, ran)))
 
 
 def _in_kernel(item: Proved, trace: Trace, ran: Replay) -> Proved:
@@ -231,10 +231,8 @@ def _in_kernel(item: Proved, trace: Trace, ran: Replay) -> Proved:
     return replace(item, state=DIFFERENT, where=f"in a kernel: {found.where}") if found.state == DIFFERENT else item
 
 
-def _further(trace: Trace, seen: Trace, ran: Replay) -> Iterator[Proved]:
-    """Names that the original did not end with, and texts that a kernel prints otherwise."""
-    for name in sorted({*seen.pictures} - {*trace.pictures}):
-        yield Proved("binding", name, DIFFERENT, "the notebook does not end with it")
+def _further(seen: Trace, ran: Replay) -> Iterator[Proved]:
+    """Texts that a kernel prints otherwise."""
     for number in dict.fromkeys(s.cell for s in seen.statements):
         here = "".join(s.stdout for s in seen.statements if s.cell == number)
         streams = (o for o in ran.outputs.get(number, ()) if o.get("name") == "stdout")
