@@ -56,3 +56,10 @@ def test_a_file_that_two_runs_write_differently_varies(seen):
     found = states(seen, files=other)
     assert (found["seconds.txt"], found["rows.txt"]) == ("varies", "different")
     assert states(seen, files={})["seconds.txt"] == "different"
+
+
+def test_a_name_that_the_notebook_does_not_end_with_is_different(seen):
+    notebook, trace, again, made = seen
+    found = prove(notebook, trace, again, replace(made, pictures={**made.pictures, "rows_": made.pictures["rows"]}))
+    assert [(i.name, i.where) for i in found.wrong] == [("rows_", "the notebook does not end with it")]
+    assert not found.ok and prove(notebook, trace, again, made).ok

@@ -313,6 +313,33 @@ def test_hostile_notebooks_are_refused(cells, error, said, tmp_path, monkeypatch
     assert sorted(p.name for p in tmp_path.iterdir()) == ["nb.ipynb"]
 
 
+def test_each_run_begins_as_the_notebook_did_and_returns_what_it_ended_with(tmp_path):
+    counts = "class Box:\n    made = 0\n    def __init__(self):\n        Box.made += 1\n        self.number = Box.made"
+    cells = (
+        counts,
+        "table = list(range(9))\nprint(len(table))",
+        "last = [Box() for _ in table][-1].number",
+        "del table",
+    )
+    refactor(written(tmp_path, *cells), to=tmp_path / "boxes")
+    code = "from boxes.pipeline import run; assert [run(), run()] == [{'last': 9}, {'last': 9}]"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "boxes/src", check=True)
+
+
+def test_what_a_call_drew_is_no_display(tmp_path):
+    cells = (
+        "import matplotlib.pyplot as plt",
+        "plt.hist([1, 2, 2])",
+        "plt.plot([3, 1])\nplt.xticks([0, 1])",
+        "0.5, [1]",
+    )
+    refactor(written(tmp_path, *cells), to=tmp_path / "drawn")
+    proof = json.loads((tmp_path / "drawn/proof.json").read_text())
+    assert [shown["name"] for shown in proof["displays"]] == ["cell 4: (0.5, [1])"] and len(proof["figures"]) == 2
+    source = "".join(path.read_text() for path in (tmp_path / "drawn/src/drawn").glob("*.py"))
+    assert "    plt.hist([1, 2, 2])\n" in source and "    plt.xticks([0, 1])\n" in source
+
+
 def test_files_that_are_no_notebooks(tmp_path):
     (tmp_path / "a.ipynb").write_text("{")
     with pytest.raises(DataError, match=r"a\.ipynb is no notebook"):

@@ -175,3 +175,16 @@ def test_each_part_of_a_notebook_of_the_set(slug, tmp_path):
         if works & {*part.cells}:
             made = convert_sections(held, frozenset(part.cells), tmp_path / "part", name="part")
             assert made.conversion.proof.ok, part.title
+
+
+def test_a_loop_variable_that_other_cells_bind_too_comes_back_from_a_section(tmp_path):
+    cells = (
+        "## First",
+        "for i in range(2):\n    print(i)",
+        "## Second",
+        "total = 0\nfor i in range(4):\n    total += i",
+    )
+    source = write(tmp_path, *cells)
+    refactor(source, to=tmp_path / "second", section="Second")
+    held = json.loads((tmp_path / "second/proof.json").read_text())
+    assert (held["bindings"]["i"], held["bindings"]["total"]) == ("equal", "equal")

@@ -80,18 +80,19 @@ class Step:
             return self.outputs[0].type
         return self.result or ("list[Figure]" if self.figures else "None")
 
-# %% ../../nbs/52_refactoring/28_extract.ipynb #010b7bf5
+# %% ../../nbs/52_refactoring/28_extract.ipynb #b9eb24ce
 def extract(
     pieces: Pieces,
     knobs: Sequence[Knob],
     segments: Sequence[Segment],
     *,
     renamed: Mapping[str, str] = {},
+    asked: frozenset[str] = frozenset(),  # names that are returned, though no step needs them
 ) -> list[Step]:
     """Make a function of every segment."""
     by_name = {knob.name: knob for knob in knobs}
     names = name_steps(pieces, segments, taken={*by_name, *(d.name for d in pieces.definitions)})
-    types, idle = Types(pieces.names.facts.types), scratch_names(pieces.names.notebook.statements)
+    types, idle = Types(pieces.names.facts.types), scratch_names(pieces.names.notebook.statements) - asked
     return [
         _step(pieces, by_name, types, idle, segment, _called(naming, renamed))
         for segment, naming in zip(segments, names, strict=True)

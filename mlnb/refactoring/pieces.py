@@ -95,11 +95,11 @@ class Dropped:
     text: str
     why: str
 
-# %% ../../nbs/52_refactoring/23_pieces.ipynb #1be5aa73
+# %% ../../nbs/52_refactoring/23_pieces.ipynb #3cee6a5e
 ARTISTS = ("matplotlib", "mpl_toolkits", "seaborn", "IPython")
 _DRAWN = """Text Annotation Legend Axes AxesSubplot Axes3D Figure AxesImage Colorbar PathCollection PolyCollection
 Line2D LineCollection BarContainer ErrorbarContainer Rectangle Polygon Wedge QuadMesh FacetGrid PairGrid JointGrid
-ClusterGrid StemContainer Spine Image QuadContourSet TriContourSet Quiver"""
+ClusterGrid StemContainer Spine Image QuadContourSet TriContourSet Quiver Drawing"""
 _ARTIST_TYPES = frozenset(_DRAWN.split())
 
 

@@ -82,7 +82,7 @@ def _range(notebook: Notebook, text: str, known: Mapping[str, tuple[int, ...]]) 
     title = f"cells {first}-{last}" if last > first else f"cell {first}"
     return Section(title, tuple(range(first, last + 1)))
 
-# %% ../../nbs/52_refactoring/34c_sections.ipynb #383972c8
+# %% ../../nbs/52_refactoring/34c_sections.ipynb #f5284ddd
 @dataclass(frozen=True)
 class Cutting:
     """Sections as steps of a package."""
@@ -115,7 +115,10 @@ def cut_out(
     kept = tuple((apart[a], apart[b]) for a, b in together if a in apart and b in apart)
     whole = replace(pieces, pieces=tuple(held), together=kept)
     segments = [s for s in cut(whole, fixed=starts) if held[s.start].cell in cells]
-    steps = extract(whole, (), segments)
+    stays = (
+        f for s, f in zip(pieces.names.notebook.statements, pieces.names.flows, strict=True) if s.cell not in cells
+    )
+    steps = extract(whole, (), segments, asked=frozenset().union(*(flow.leaves for flow in stays)))
     used = _with_theirs(pieces, frozenset().union(*(step.uses for step in steps)), cells)
     whole = replace(whole, definitions=tuple(used))
     literal = frozenset(d.cell for d in pieces.dropped if d.why == LITERAL and d.cell in cells)
