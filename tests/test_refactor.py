@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -338,6 +339,15 @@ def test_what_a_call_drew_is_no_display(tmp_path):
     assert [shown["name"] for shown in proof["displays"]] == ["cell 4: (0.5, [1])"] and len(proof["figures"]) == 2
     source = "".join(path.read_text() for path in (tmp_path / "drawn/src/drawn").glob("*.py"))
     assert "    plt.hist([1, 2, 2])\n" in source and "    plt.xticks([0, 1])\n" in source
+
+
+def test_types_of_a_module_beside_the_notebook_are_the_packages_own(tmp_path):
+    (tmp_path / "pumps.py").write_text("class Report:\n    size = 3\n\n\ndef report():\n    return Report()\n")
+    cells = ("import pumps", "found = pumps.report()\nother = 2", "print(found.size, other)")
+    refactor(written(tmp_path, *cells), to=tmp_path / "drift")
+    source = tmp_path / "drift/src/drift"
+    assert "    from .pumps import Report\n" in (source / "steps.py").read_text()
+    assert not re.search(r"^\s*(from|import) pumps", "".join(p.read_text() for p in source.glob("*.py")), re.M)
 
 
 def test_files_that_are_no_notebooks(tmp_path):

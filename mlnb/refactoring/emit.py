@@ -50,7 +50,7 @@ def module_of(step: Step, steps: Sequence[Step]) -> str:
     """The module that a step stands in."""
     return "steps" if len(steps) <= FEW else PHASES[step.segment.kind]
 
-# %% ../../nbs/52_refactoring/29_emit.ipynb #4c56d68f
+# %% ../../nbs/52_refactoring/29_emit.ipynb #53b7c43f
 _OWN = {
     "show": "from .display import show",
     "take_figures": "from .display import take_figures",
@@ -86,10 +86,10 @@ def _imports(
         )
         if mine.search(source) and not any(re.search(rf"\b{word}$", line) for line in lines):
             lines.setdefault(text)
-    return [*sorted(lines, key=_place), *_for_annotations(pieces, source, lines)]
+    return [*sorted(lines, key=_place), *_for_annotations(pieces, source, lines, helpers)]
 
 
-def _for_annotations(pieces: Pieces, source: str, lines: Iterable[str]) -> list[str]:
+def _for_annotations(pieces: Pieces, source: str, lines: Iterable[str], helpers: Iterable[str]) -> list[str]:
     """Imports that only annotations need."""
     said = "\n".join([*re.findall(r"^ *def .*:$", source, re.M), *re.findall(r"^    \w+: .*$", source, re.M)])
     known = {re.split(r"\s", line)[-1] for line in lines}
@@ -99,8 +99,8 @@ def _for_annotations(pieces: Pieces, source: str, lines: Iterable[str]) -> list[
             found.setdefault(text)
     for kind, module in pieces.names.facts.modules.items():
         if kind.isidentifier() and kind not in known | {*dir(builtins)} and re.search(rf"(?<![\w.\"']){kind}\b", said):
-            found.setdefault(f"from {module} import {kind}")
-    return ["", "if TYPE_CHECKING:", *(f"    {line}" for line in sorted(found))] if found else []
+            found.setdefault(_local_import(f"from {module} import {kind}", helpers))
+    return ["", "if TYPE_CHECKING:", *(f"    {line}" for line in sorted(found, key=_place))] if found else []
 
 
 def _place(line: str) -> tuple[int, str]:
