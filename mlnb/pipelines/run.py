@@ -149,7 +149,7 @@ def _store(attempt: Attempt, end: End, notebook: Path | None) -> Report | None:
     report.save(attempt.folder / "report.html")
     return report
 
-# %% ../../nbs/51_pipelines/07_run.ipynb #09f32e6a
+# %% ../../nbs/51_pipelines/07_run.ipynb #7d9b56ad
 def _conclude(attempt: Attempt, end: End, seconds: float) -> StepOutcome:
     """Decide how the step ended, keep its files, and end its run."""
     from mlnb.tracking.writing import end_run
@@ -164,9 +164,10 @@ def _conclude(attempt: Attempt, end: End, seconds: float) -> StepOutcome:
         error = error or unwritable(attempt.folder, e)
     with contextlib.suppress(OSError):
         _clear(attempt)
-    text = f"{end.traceback}\n{type(error).__name__}: {error}".strip() if error else ""
+    said = f"{type(error).__name__}: {error}" if error else ""
+    text = f"{end.traceback}\n{said}".strip()
     try:
-        end_run(attempt.run_id, "FAILED" if error else "FINISHED", text, workspace=attempt.workspace)
+        end_run(attempt.run_id, "FAILED" if error else "FINISHED", text, said=said, workspace=attempt.workspace)
     except MLNBError as e:
         error = error or e
     done = report if error is None else None

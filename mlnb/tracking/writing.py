@@ -330,7 +330,7 @@ def log_report(
     buffer.flush()
     return f"report/{stem}.json"
 
-# %% ../../nbs/30_tracking/05_writing.ipynb #2ac5856f
+# %% ../../nbs/30_tracking/05_writing.ipynb #cd802f83
 Ending = Literal["FINISHED", "FAILED", "KILLED"]
 
 
@@ -339,6 +339,7 @@ def end_run(
     status: Ending,
     error: str = "",  # one line or a traceback, kept as error/traceback.txt
     *,
+    said: str = "",  # one line that says why; default: what the traceback ends with
     workspace: Workspace | None = None,  # default: the current one
 ) -> None:
     """End a run and say why where it did not succeed."""
@@ -349,7 +350,7 @@ def end_run(
         now = milliseconds(workspace.now())
         if error:
             api.log_text(run_id, mask(plain(error)), "error/traceback.txt")
-            api.set_tag(run_id, "mlnb.error", as_text(raised(mask(error)), 500))
+            api.set_tag(run_id, "mlnb.error", as_text(raised(mask(said or error)), 500))
         if status != "FINISHED":
             api.set_tag(run_id, "mlnb.status", str(Status.ERROR))
         if "mlnb.duration_s" not in run.data.metrics:

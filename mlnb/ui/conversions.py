@@ -56,7 +56,7 @@ def notebook_of(
     said = str(report.meta.get("notebook") or "") if report else ""
     return said or run.params.get("notebook", "").replace("\\", "/").rpartition("/")[2] or run.name or run.short
 
-# %% ../../nbs/70_ui/04f_conversions.ipynb #c75b3632
+# %% ../../nbs/70_ui/04f_conversions.ipynb #b1162c84
 @dataclass(frozen=True)
 class ConversionRow:
     """A conversion in the list."""
@@ -92,7 +92,7 @@ def _row(run: RunFacts, chosen: bool, alone: bool) -> ConversionRow:
         notebook=notebook_of(run),
         when=told(run.started),
         steps=format_number(len(steps.rows)) if steps else "",
-        proved=f"{equal} of {sum(states.values())}" if states else "",
+        proved=f"{equal} of {sum(states.values()) - states.get('dropped', 0)}" if states else "",
         said="" if report else run.tags.get("mlnb.error", "") or "It stored no report",
         target="" if alone else f"board:refactor:{run.id}",
         chosen=chosen,
