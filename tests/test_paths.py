@@ -264,6 +264,9 @@ def test_a_signature_is_described():
         members(inspect.Parameter.empty) == () and members(int) == ("int",) and members("int | None") == ("int", "None")
     )
     assert Parameter("x", "option", ("Literal['a']",), "", "").choices == ("a",)
+    assert [p.name for p in found.values() if p.is_list] == ["names"] and not any(p.is_mapping for p in found.values())
+    mapping = Parameter("x", "option", ("dict[str, str]", "None"), None, "")
+    assert mapping.is_mapping and not mapping.is_list
 
 
 def test_typed_text_becomes_a_value_or_is_refused():

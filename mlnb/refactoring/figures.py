@@ -125,7 +125,7 @@ _STYLE = {
 def _texts(artists: list[Any]) -> Node:
     return sequence("texts", [artist_picture(a) for a in artists])
 
-# %% ../../nbs/52_refactoring/04_figures.ipynb #265461b9
+# %% ../../nbs/52_refactoring/04_figures.ipynb #020b4091
 def artist_picture(artist: Any) -> Node:
     """Take the picture of one artist."""
     kind = type(artist).__name__
@@ -169,6 +169,7 @@ _DATA = {
     "style": "get_linestyle",
     "width": "get_linewidth",
     "marker": "get_marker",
+    "size of the markers": "get_markersize",
     "transparency": "get_alpha",
     "hatch": "get_hatch",
     "order": "get_zorder",
